@@ -46,7 +46,8 @@ def plain(value: Any) -> Any:
 
 def record(ds: xr.Dataset, step: str, parameters: Mapping[str, Any]) -> xr.Dataset:
     """`ds` with one more step in its processing history."""
-    line = json.dumps({"step": step, **{k: plain(v) for k, v in parameters.items()}})
+    given = {k: plain(v) for k, v in parameters.items()}
+    line = json.dumps({"step": step, "parameters": given})
     before = ds.attrs.get(ATTRIBUTE)
     return ds.assign_attrs({ATTRIBUTE: f"{before}\n{line}" if before else line})
 
@@ -80,7 +81,7 @@ class History(list[dict[str, Any]]):
     def __repr__(self) -> str:
         lines = []
         for number, step in enumerate(self, 1):
-            given = ", ".join(f"{k}={v!r}" for k, v in step.items() if k != "step")
+            given = ", ".join(f"{k}={v!r}" for k, v in step["parameters"].items())
             lines.append(f"{number}. {step['step']}({given})")
         return "\n".join(lines) or "no step recorded"
 
@@ -96,7 +97,7 @@ def history(ds: xr.Dataset) -> History:
     Returns
     -------
     History
-        A list of dictionaries; `print` shows one line a step.
+        A list of dictionaries with the keys `step` and `parameters`; prints one line a step.
     """
     text = str(ds.attrs.get(ATTRIBUTE, ""))
     return History(json.loads(line) for line in text.splitlines() if line)

@@ -1,0 +1,205 @@
+"""All corrections in one step: outliers, joint deformation and topography, refit, noise."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from glaciertoolkit.conventions import describe, validate
+from glaciertoolkit.correction.deformation import subtract
+from glaciertoolkit.correction.fit import fit_surface, fit_terms
+from glaciertoolkit.correction.noise import filter_noise
+from glaciertoolkit.correction.points import (
+    FOLDS,
+    Points,
+    require_computed,
+    select_points,
+    spatial_folds,
+)
+from glaciertoolkit.correction.surface import COMPONENTS, Surface, polynomial_terms
+from glaciertoolkit.correction.topography import elevation_at_posts, flag_extrapolated
+from glaciertoolkit.errors import GlacierToolkitWarning
+from glaciertoolkit.provenance import recorded
+from glaciertoolkit.robust import nmad
+
+LEAST_FOR_SCALE = 50
+"""Hold-out residuals needed before they may rescale the errors of tracking."""
+
+
+@recorded
+def correct(
+    ds: xr.Dataset,
+    *,
+    stable: Any,
+    dem: Any = None,
+    order: int = 2,
+    deformation: bool = True,
+    topography: bool = True,
+    noise: bool = True,
+    folds: int = FOLDS,
+    disparity_share: float = 8 / 25,
+    disparity_reach: float = 0.2,
+    median_threshold: float = 3.0,
+    median_floor: float = 0.1,
+    min_posts: int = 16,
+    max_speed: float | None = None,
+    smooth: int = 0,
+) -> xr.Dataset:
+    """Remove everything that is not ice motion: the documented path from offsets to motion.
+
+    Outliers are rejected; the global deformation and the topography-related offset are fitted
+    together on stable terrain, and once more without the outliers that the first fit brings to
+    light; the noise filters then act on the corrected field.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        Offsets from `track`; computed or checkpointed, not a pending tracking graph.
+    stable : xarray.DataArray of bool or True
+        Non-glacial ground, from `stable_terrain`; True takes every post (drifting ice, tests).
+    dem : xarray.DataArray or path-like, optional
+        Elevation, any grid and CRS. Without it the topography-related offset stays.
+    order : {0, 1, 2, 3}
+        Degree of the polynomial of the global deformation.
+    deformation, topography, noise : bool
+        False leaves a step out (to see what it does).
+    folds : int
+        Spatial folds of the hold-out; 0 for none.
+    disparity_share, disparity_reach, median_threshold, median_floor, min_posts, max_speed, smooth
+        See `filter_noise`.
+
+    Returns
+    -------
+    xarray.Dataset
+        `dx`, `dy`: motion of the ice; `dx_deformation`, `dx_topography` and so on: what was
+        removed; `dx_error`, `dy_error`: tracking, scaled so that it explains the hold-out
+        residuals, and the fit; `dx_holdout`, `dy_holdout`: residuals on stable ground under the
+        fit without the post's own fold; `stable`, `stable_fold` (-1: not stable); coefficients,
+        covariances and warnings of the fit.
+
+    Raises
+    ------
+    StableTerrainError
+        Without stable ground, or with too little of it.
+    NotComputedError
+        If tracking is still pending.
+    ParameterError
+        If a parameter is out of range.
+
+    Notes
+    -----
+    ``d = sum c_ij x^i y^j + k (h - h0) + motion + noise`` for each component, fitted robustly on
+    one stable post a template.
+    """
+    from glaciertoolkit.terrain import as_stable
+
+    validate(ds, needs=("dx", "dy", "flag"))
+    polynomial_terms(order)
+    require_computed(ds)
+    ground = as_stable(stable, ds)
+    filters: dict[str, Any] = {
+        "disparity_share": disparity_share,
+        "disparity_reach": disparity_reach,
+        "median_threshold": median_threshold,
+        "median_floor": median_floor,
+        "min_posts": min_posts,
+        "max_speed": max_speed,
+    }
+    if dem is None and topography:
+        warnings.warn(
+            "no DEM was given, so the topography-related offset is not removed; give dem=.",
+            GlacierToolkitWarning,
+            stacklevel=2,
+        )
+    elevation = elevation_at_posts(ds, dem) if topography else None
+    out = ds
+    surface: Surface | None = None
+    points: Points | None = None
+    if deformation or elevation is not None:
+        degree = order if deformation else None
+        surface, points = _fit(ds, ground, elevation, degree, {**filters, "max_speed": None}, noise)
+        applied = surface if deformation else surface.only(("elevation",))
+        out = subtract(ds, applied, elevation=elevation if applied.has_elevation else None)
+    if elevation is not None and points is not None:
+        out = flag_extrapolated(out, elevation, points).assign(elevation=elevation)
+    fold = xr.where(ground, spatial_folds(ds, folds=max(folds, 1)), -1).astype(np.int8)
+    out = out.assign(stable=ground, stable_fold=fold)
+    if surface is not None and points is not None and deformation and folds > 1:
+        out = _hold_out(out, surface, points, elevation)
+    if noise:
+        out = filter_noise(out, **filters, smooth=smooth)
+    out = _scale_errors(out)
+    return describe(out)
+
+
+def _fit(
+    ds: xr.Dataset, ground: xr.DataArray, elevation: xr.DataArray | None, order: int | None,
+    filters: dict[str, Any], noise: bool,
+) -> tuple[Surface, Points]:  # fmt: skip
+    """Fit, remove the outliers that show only in the corrected field, and fit again."""
+    screened = filter_noise(ds, **filters) if noise else ds
+    points = select_points(screened, stable=ground, elevation=elevation)
+    with warnings.catch_warnings():
+        # The second fit repeats whatever the first one has to say.
+        warnings.simplefilter("ignore", GlacierToolkitWarning)
+        first = fit_surface(points, screened, order=order, elevation=elevation)
+    if noise:
+        residual = subtract(screened, first, elevation=elevation if first.has_elevation else None)
+        valid = np.isfinite(filter_noise(residual, **filters)["dx"])
+        screened = screened.assign(dx=screened["dx"].where(valid), dy=screened["dy"].where(valid))
+        points = select_points(screened, stable=ground, elevation=elevation)
+    return fit_surface(points, screened, order=order, elevation=elevation), points
+
+
+def _hold_out(
+    ds: xr.Dataset, surface: Surface, points: Points, elevation: xr.DataArray | None
+) -> xr.Dataset:
+    """Residuals of stable posts under the fit without their own fold.
+
+    Kept as a difference of two surfaces added to the delivered motion: both fits see the same
+    terms, so what differs is only which ground they know.
+    """
+    out = ds.copy()
+    used = sorted({int(f) for f in points.fold})
+    full = {k: ds[f"d{axis}"] for k, axis in enumerate(COMPONENTS)}
+    held = {k: xr.full_like(value, np.nan) for k, value in full.items()}
+    for fold in used:
+        rest = points.where(points.fold != fold)
+        if len(rest) < 2 * len(surface.terms):
+            continue
+        other = fit_terms(rest, surface.terms, surface.frame)
+        here = ds["stable_fold"] == fold
+        for k in full:
+            change = surface.evaluate(ds, k, surface.terms, elevation) - other.evaluate(
+                ds, k, surface.terms, elevation
+            )
+            held[k] = xr.where(here, full[k] + change, held[k])
+    for k, axis in enumerate(COMPONENTS):
+        out[f"d{axis}_holdout"] = held[k].astype(np.float32)
+    return out
+
+
+def _scale_errors(ds: xr.Dataset) -> xr.Dataset:
+    """Scale the errors so that they explain the hold-out residuals of stable ground."""
+    if "dx_holdout" not in ds or "dx_error" not in ds:
+        return ds
+    out = ds.copy()
+    scales = []
+    for axis in COMPONENTS:
+        residual = np.asarray(ds[f"d{axis}_holdout"].values, float)
+        error = np.asarray(ds[f"d{axis}_error"].values, float)
+        z = (residual / error)[np.isfinite(residual / error)]
+        scales.append(nmad(z) if z.size >= LEAST_FOR_SCALE else 1.0)
+        out[f"d{axis}_error"] = (ds[f"d{axis}_error"] * np.float32(scales[-1])).astype(np.float32)
+    if "dxdy_covariance" in ds:
+        factor = np.float32(scales[0] * scales[1])
+        out["dxdy_covariance"] = ds["dxdy_covariance"] * factor
+    out["error_scale"] = (
+        "component",
+        np.array(scales),
+        {"units": "1", "long_name": "factor applied to the errors of tracking and fit"},
+    )
+    return out

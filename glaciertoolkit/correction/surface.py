@@ -1,0 +1,220 @@
+"""The surface that is not ice motion: a polynomial of position plus a term of elevation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from glaciertoolkit.errors import ParameterError
+
+Array = npt.NDArray[np.float64]
+
+COMPONENTS = ("x", "y")
+ELEVATION = "elevation"
+ORDERS = (0, 1, 2, 3)
+KILOMETRE = 1000.0
+
+
+def polynomial_terms(order: int) -> tuple[str, ...]:
+    """Names of the terms of a full polynomial in x and y: ``"1", "x", "y", "x2", "xy", ...``.
+
+    Examples
+    --------
+    >>> polynomial_terms(2)
+    ('1', 'x', 'y', 'x2', 'xy', 'y2')
+    """
+    if isinstance(order, bool) or order not in ORDERS:
+        raise ParameterError(
+            f"order must be one of {', '.join(map(str, ORDERS))} (degree of the polynomial); "
+            f"got {order!r}."
+        )
+    return tuple(_name(degree - j, j) for degree in range(order + 1) for j in range(degree + 1))
+
+
+def _name(i: int, j: int) -> str:
+    parts = [
+        axis + (str(power) if power > 1 else "") for axis, power in (("x", i), ("y", j)) if power
+    ]
+    return "".join(parts) or "1"
+
+
+def _powers(term: str) -> tuple[int, int]:
+    """Exponents of x and y in a polynomial term."""
+    powers = {"x": 0, "y": 0}
+    for position, character in enumerate(term):
+        if character in powers:
+            following = term[position + 1 : position + 2]
+            powers[character] = int(following) if following.isdigit() else 1
+    return powers["x"], powers["y"]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Makes coordinates dimensionless: x and y to [-1, 1] over the grid, elevation to km.
+
+    `elevation` is the height (m) at which the topographic term is zero.
+    """
+
+    x: tuple[float, float]
+    y: tuple[float, float]
+    elevation: float = 0.0
+
+    @classmethod
+    def of(cls, ds: xr.Dataset, elevation: float = 0.0) -> Frame:
+        """The frame of the posts of `ds`."""
+        spans = []
+        for name in ("x", "y"):
+            values = np.asarray(ds[name].values, float)
+            low, high = float(values.min()), float(values.max())
+            spans.append(((low + high) / 2, max((high - low) / 2, 1e-9)))
+        return cls(spans[0], spans[1], elevation)
+
+    def term(self, name: str, x: Any, y: Any, h: Any) -> Any:
+        """One column of the design: the term `name` at x, y (m) and elevation h (m)."""
+        if name == ELEVATION:
+            return (h - self.elevation) / KILOMETRE
+        i, j = _powers(name)
+        xn, yn = (x - self.x[0]) / self.x[1], (y - self.y[0]) / self.y[1]
+        return xn**i * yn**j
+
+    def design(self, terms: Sequence[str], x: Array, y: Array, h: Array) -> Array:
+        """The design matrix (points, terms)."""
+        ones = np.ones(np.broadcast_shapes(x.shape, y.shape))
+        return np.column_stack([ones * self.term(name, x, y, h) for name in terms])
+
+
+@dataclass(frozen=True)
+class Surface:
+    """A fitted surface of both components.
+
+    `coefficients` (2, terms) in metres per unit of the dimensionless term, `covariance`
+    (2, terms, terms), `scale` (2,): robust scatter of one point about the surface, m.
+    """
+
+    terms: tuple[str, ...]
+    frame: Frame
+    coefficients: Array
+    covariance: Array
+    scale: Array
+    points: int
+    inliers: Array
+    messages: tuple[str, ...] = field(default=())
+
+    @property
+    def polynomial(self) -> tuple[str, ...]:
+        """The terms of position."""
+        return tuple(t for t in self.terms if t != ELEVATION)
+
+    @property
+    def order(self) -> int:
+        """Degree of the polynomial."""
+        return max((sum(_powers(t)) for t in self.polynomial), default=0)
+
+    @property
+    def has_elevation(self) -> bool:
+        """Whether the surface has a topographic term."""
+        return ELEVATION in self.terms
+
+    def only(self, terms: tuple[str, ...]) -> Surface:
+        """The part of the surface that the given terms make."""
+        k = [self.terms.index(t) for t in terms]
+        return replace(
+            self,
+            terms=terms,
+            coefficients=self.coefficients[:, k],
+            covariance=self.covariance[:, k][:, :, k],
+        )
+
+    def evaluate(
+        self, ds: xr.Dataset, component: int, terms: Sequence[str], elevation: xr.DataArray | None
+    ) -> xr.DataArray:
+        """Sum of some of the terms at the posts of `ds`, float32, lazy where `ds` is lazy."""
+        x, y = _positions(ds)
+        total: Any = xr.zeros_like(ds["dx"], dtype=np.float64)
+        total.attrs = {}
+        for name in terms:
+            k = self.terms.index(name)
+            total = total + self.coefficients[component, k] * self.frame.term(name, x, y, elevation)
+        return total.transpose("y", "x").astype(np.float32)
+
+    def variance(
+        self, ds: xr.Dataset, component: int, elevation: xr.DataArray | None
+    ) -> xr.DataArray:
+        """Variance of the fitted surface at the posts (m2), lazy where `ds` is lazy."""
+        x, y = _positions(ds)
+        columns = [self.frame.term(name, x, y, elevation) for name in self.terms]
+        total: Any = xr.zeros_like(ds["dx"], dtype=np.float64)
+        total.attrs = {}
+        for i, left in enumerate(columns):
+            for j, right in enumerate(columns[: i + 1]):
+                factor = self.covariance[component, i, j] * (1 if i == j else 2)
+                total = total + factor * (left * right)
+        return total.transpose("y", "x").clip(0)
+
+    def diagnostics(self) -> Mapping[str, Any]:
+        """Small variables that describe the fit, ready for `Dataset.assign`."""
+        position = [self.terms.index(t) for t in self.polynomial]
+        dims = ("component", "term")
+        found: dict[str, Any] = {
+            "component": ("component", list(COMPONENTS)),
+            "fit_points": ((), self.points, {"long_name": "independent points of the fit"}),
+            "fit_inlier_fraction": ("component", self.inliers, {"units": "1"}),
+            "fit_scale": (
+                "component",
+                self.scale,
+                {"units": "m", "long_name": "robust scatter of one point about the fit"},
+            ),
+        }
+        if position:
+            found |= {
+                "term": ("term", list(self.polynomial)),
+                "deformation_order": ((), self.order, {"long_name": "degree of the polynomial"}),
+                "deformation_coefficients": (
+                    dims,
+                    self.coefficients[:, position],
+                    {
+                        "units": "m",
+                        "long_name": "coefficients of the global deformation; x and y run from "
+                        "-1 to 1 over the posts",
+                    },
+                ),
+                "deformation_covariance": (
+                    ("component", "term", "term_2"),
+                    self.covariance[:, position][:, :, position],
+                    {"units": "m2", "long_name": "covariance of the coefficients"},
+                ),
+            }
+        if self.has_elevation:
+            k = self.terms.index(ELEVATION)
+            found |= {
+                "topography_coefficient": (
+                    "component",
+                    self.coefficients[:, k] / KILOMETRE,
+                    {"units": "1", "long_name": "topography-related offset per metre of elevation"},
+                ),
+                "topography_coefficient_error": (
+                    "component",
+                    np.sqrt(self.covariance[:, k, k]) / KILOMETRE,
+                    {"units": "1", "long_name": "1-sigma error of the coefficient"},
+                ),
+            }
+        return found
+
+
+def _positions(ds: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
+    """x and y of the posts, chunked like `ds` so that what is made of them stays lazy."""
+    import dask.array as da
+
+    found = []
+    for name in ("x", "y"):
+        values: Any = np.asarray(ds[name].values, float)
+        chunks = ds["dx"].chunksizes.get(name)
+        if chunks:
+            values = da.from_array(values, chunks=(chunks,))
+        found.append(xr.DataArray(values, dims=name))
+    return found[0], found[1]
