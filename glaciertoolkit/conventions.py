@@ -164,8 +164,7 @@ def flag_attrs() -> dict[str, Any]:
 
 def variable_attrs(name: str) -> dict[str, Any]:
     """CF attributes of a variable of this package, with its grid mapping."""
-    attrs = flag_attrs() if name == "flag" else dict(VARIABLES[name].attrs())
-    return attrs
+    return flag_attrs() if name == "flag" else dict(VARIABLES[name].attrs())
 
 
 def describe(ds: xr.Dataset) -> xr.Dataset:
@@ -177,8 +176,7 @@ def describe(ds: xr.Dataset) -> xr.Dataset:
     out = ds.copy()
     for name in map(str, out.data_vars):
         if name == "flag" or name in VARIABLES:
-            kept = {k: v for k, v in out[name].attrs.items() if k not in ("units", "standard_name")}
-            out[name].attrs = {**kept, **variable_attrs(name)}
+            out[name].attrs = variable_attrs(name)
         if GRID_MAPPING in out.coords and {"y", "x"} <= set(out[name].dims):
             out[name].attrs["grid_mapping"] = GRID_MAPPING
             out[name].encoding.pop("grid_mapping", None)

@@ -20,7 +20,8 @@ TUKEY_C = 4.685
 NMAD_FACTOR = 1.4826
 """Makes the median absolute deviation of a Gaussian its standard deviation."""
 MAX_ITERATIONS = 20
-_STARTS = 200
+_STARTS = 100
+_POOL = 500
 _SEED = 20190903
 
 
@@ -55,7 +56,7 @@ def nmad(values: npt.ArrayLike) -> float:
     x = x[np.isfinite(x)]
     if x.size == 0:
         return float("nan")
-    return float(NMAD_FACTOR * np.median(np.abs(x - np.median(x))))
+    return NMAD_FACTOR * float(np.median(np.abs(x - np.median(x))))
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,8 @@ def _residual_scale(residual: Array, p: int) -> float:
     """NMAD about zero, corrected for the p fitted coefficients, never exactly zero."""
     n = residual.size
     scale = NMAD_FACTOR * float(np.median(np.abs(residual)))
-    return max(scale * np.sqrt(n / max(n - p, 1)), 1e-9 * (1 + float(np.abs(residual).max())))
+    corrected = scale * float(np.sqrt(n / max(n - p, 1)))
+    return max(corrected, 1e-9 * (1 + float(np.abs(residual).max())))
 
 
 def _covariance(x: Array, z: Array, scale: float) -> Array:
@@ -159,7 +161,7 @@ def _trimmed_start(x: Array, y: Array) -> Array:
     n, p = x.shape
     kept = max(int(0.55 * n), (n + p + 1) // 2)
     rng = np.random.default_rng(_SEED)
-    pool = rng.choice(n, 2000, replace=False) if n > 2000 else np.arange(n)
+    pool = rng.choice(n, _POOL, replace=False) if n > _POOL else np.arange(n)
     xs, ys = x[pool], y[pool]
     inner = min(kept, pool.size)
     best: tuple[float, Array] | None = None

@@ -79,12 +79,10 @@ def subtract(ds: xr.Dataset, surface: Surface, *, elevation: xr.DataArray | None
     if surface.has_elevation and elevation is not None:
         without = np.isnan(elevation)
         out["flag"] = out["flag"] | without.astype(np.uint32) * np.uint32(Flag.NO_DEM)
-    out = out.drop_dims([d for d in ("term", "term_2") if d in out.dims]).assign(
-        surface.diagnostics()
-    )
+    if surface.polynomial:
+        out = out.drop_dims([d for d in ("term", "term_2") if d in out.dims])
+    out = out.assign(surface.diagnostics())
     if surface.messages:
-        before = (
-            str(out["correction_warnings"].item()) + "\n" if "correction_warnings" in out else ""
-        )
-        out["correction_warnings"] = ((), before + "\n".join(surface.messages))
+        earlier = [str(out["correction_warnings"].item())] if "correction_warnings" in out else []
+        out["correction_warnings"] = ((), "\n".join([*earlier, *surface.messages]))
     return describe(out)

@@ -19,6 +19,7 @@ LEVERAGE_LIMIT = 1.0
 """Largest standard error of the surface, in units of the scatter of one point."""
 LEAST_RELIEF = 150.0
 LARGEST_R2 = 0.9
+INSEPARABLE_R2 = 0.995
 
 
 def fit_terms(points: Points, terms: tuple[str, ...], frame: Frame) -> Surface:
@@ -117,6 +118,8 @@ def _objection(
             f"{len(terms)} coefficients need"
         )
     design = frame.design(terms, points.x, points.y, points.h)
+    if ELEVATION in terms and _explained(points, frame, terms[:-1]) > INSEPARABLE_R2:
+        return "on the stable ground elevation is a function of position"
     if np.linalg.matrix_rank(design) < len(terms):
         return "the stable points do not determine all coefficients"
     worst = _leverage(design, _targets(ds, terms, frame, elevation))
@@ -161,14 +164,21 @@ def _elevation_messages(points: Points, frame: Frame, order: int | None) -> Iter
             f"the stable ground spans little elevation (standard deviation {spread:.0f} m, "
             f"{LEAST_RELIEF:.0f} m or more make a sound topographic term)"
         )
-    terms = polynomial_terms(order or 0)
-    if len(points) <= len(terms) or spread == 0:
-        return
-    design = frame.design(terms, points.x, points.y, points.h)
-    left = points.h - design @ np.linalg.lstsq(design, points.h, rcond=None)[0]
-    r2 = 1 - float(left.var()) / spread**2
+    r2 = _explained(points, frame, polynomial_terms(order or 0))
     if r2 > LARGEST_R2:
         yield (
             f"elevation and position are hard to tell apart on the stable ground "
             f"(R2 = {r2:.2f}): the topographic and the global term share their signal"
         )
+
+
+def _explained(points: Points, frame: Frame, terms: tuple[str, ...]) -> float:
+    """Share of the variance of the points' elevation that the polynomial explains."""
+    spread = float(points.h.std())
+    if spread == 0:
+        return 1.0
+    if len(points) <= len(terms):
+        return 0.0
+    design = frame.design(terms, points.x, points.y, points.h)
+    left = points.h - design @ np.linalg.lstsq(design, points.h, rcond=None)[0]
+    return 1 - float(left.var()) / spread**2

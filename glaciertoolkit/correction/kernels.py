@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
 
 @njit(nogil=True, cache=True)
-def _median(values, n):
+def _median(values: Any, n: Any) -> Any:
     """Median of the first n entries, which are sorted in place (n is small)."""
     for i in range(1, n):
         v = values[i]
@@ -22,7 +24,9 @@ def _median(values, n):
 
 
 @njit(nogil=True, cache=True)
-def disparity_test(u, v, radius, stride_y, stride_x, reach, least_share):
+def disparity_test(
+    u: Any, v: Any, radius: Any, stride_y: Any, stride_x: Any, reach: Any, least_share: Any
+) -> Any:
     """True where too few neighbours lie within `reach` of the post, in both components.
 
     Neighbours: the (2 radius + 1)^2 - 1 posts at multiples of the strides; those beyond the field
@@ -52,7 +56,9 @@ def disparity_test(u, v, radius, stride_y, stride_x, reach, least_share):
 
 
 @njit(nogil=True, cache=True)
-def median_test(u, v, radius, stride_y, stride_x, threshold, floor):
+def median_test(
+    u: Any, v: Any, radius: Any, stride_y: Any, stride_x: Any, threshold: Any, floor: Any
+) -> Any:
     """True where the normalised distance from the neighbours' median exceeds `threshold`."""
     rows, cols = u.shape
     rejected = np.zeros((rows, cols), np.bool_)
@@ -87,7 +93,7 @@ def median_test(u, v, radius, stride_y, stride_x, threshold, floor):
 
 
 @njit(nogil=True, cache=True)
-def small_objects(valid, least):
+def small_objects(valid: Any, least: Any) -> Any:
     """True for posts of 4-connected groups of fewer than `least` valid posts."""
     rows, cols = valid.shape
     seen = np.zeros((rows, cols), np.bool_)
@@ -117,7 +123,7 @@ def small_objects(valid, least):
 
 
 @njit(nogil=True, cache=True)
-def median_smooth(u, radius):
+def median_smooth(u: Any, radius: Any) -> Any:
     """Median of the valid posts in the (2 radius + 1)^2 window; NaN stays NaN."""
     rows, cols = u.shape
     out = np.full((rows, cols), np.nan, np.float32)

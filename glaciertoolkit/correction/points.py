@@ -77,7 +77,7 @@ def spatial_folds(ds: xr.Dataset, *, folds: int = FOLDS) -> npt.NDArray[np.int8]
     for name in ("y", "x"):
         values = np.asarray(ds[name].values, float)
         index[name] = np.floor((values - values.min()) / block + 1e-9).astype(int)
-    return ((index["x"][None, :] + 2 * index["y"][:, None]) % folds).astype(np.int8)
+    return np.asarray((index["x"][None, :] + 2 * index["y"][:, None]) % folds, np.int8)
 
 
 def select_points(

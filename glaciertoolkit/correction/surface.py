@@ -135,12 +135,12 @@ class Surface:
     ) -> xr.DataArray:
         """Sum of some of the terms at the posts of `ds`, float32, lazy where `ds` is lazy."""
         x, y = _positions(ds)
-        total: Any = xr.zeros_like(ds["dx"], dtype=np.float64)
+        total = xr.zeros_like(ds["dx"], dtype=np.float64)
         total.attrs = {}
         for name in terms:
             k = self.terms.index(name)
             total = total + self.coefficients[component, k] * self.frame.term(name, x, y, elevation)
-        return total.transpose("y", "x").astype(np.float32)
+        return total.transpose("y", "x").astype(np.float32).drop_attrs()
 
     def variance(
         self, ds: xr.Dataset, component: int, elevation: xr.DataArray | None
@@ -148,13 +148,13 @@ class Surface:
         """Variance of the fitted surface at the posts (m2), lazy where `ds` is lazy."""
         x, y = _positions(ds)
         columns = [self.frame.term(name, x, y, elevation) for name in self.terms]
-        total: Any = xr.zeros_like(ds["dx"], dtype=np.float64)
+        total = xr.zeros_like(ds["dx"], dtype=np.float64)
         total.attrs = {}
         for i, left in enumerate(columns):
             for j, right in enumerate(columns[: i + 1]):
                 factor = self.covariance[component, i, j] * (1 if i == j else 2)
                 total = total + factor * (left * right)
-        return total.transpose("y", "x").clip(0)
+        return total.transpose("y", "x").clip(0).drop_attrs()
 
     def diagnostics(self) -> Mapping[str, Any]:
         """Small variables that describe the fit, ready for `Dataset.assign`."""

@@ -16,7 +16,7 @@ def gaussian_taps(sigma: float) -> npt.NDArray[np.float32]:
     half = int(np.ceil(4 * sigma))
     k = np.arange(-half, half + 1)
     taps = np.exp(-0.5 * (k / sigma) ** 2)
-    return (taps / taps.sum()).astype(np.float32)
+    return np.asarray(taps / taps.sum(), np.float32)
 
 
 def high_pass(image: Image, valid: Mask, sigma: float) -> Image:

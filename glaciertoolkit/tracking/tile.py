@@ -76,7 +76,7 @@ class Windows:
             self.floor = (FLATNESS, FLATNESS)
         self.complete = bool(self.a_valid.all() and (self.b_valid == self.b_inside).all())
 
-    def at_posts(self, values: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    def at_posts(self, values: Image) -> Image:
         """Window values (by first pixel) of the reference at the posts."""
         ky, kx = self.parameters.step
         ny, nx = self.tile.shape

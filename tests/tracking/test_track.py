@@ -8,11 +8,11 @@ import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scenes import image_pair
 
 from glaciertoolkit import track
 from glaciertoolkit.conventions import DOUBTFUL, Flag
 from glaciertoolkit.errors import GridError, InputError, MissingVariableError, ParameterError
-from scenes import image_pair
 
 SMALL = {"template": 32, "search": 8, "step": 16}
 
@@ -189,7 +189,7 @@ def test_same_bits_for_every_chunking_and_scheduler(
 class Raises:
     """A scheduler that proves that nothing was computed."""
 
-    def __call__(self, *args: object, **kwargs: object) -> None:
+    def __call__(self, *_args: object, **_kwargs: object) -> None:
         raise RuntimeError("computed too early")
 
 

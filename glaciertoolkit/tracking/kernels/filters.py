@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
 
 @njit(nogil=True, cache=True, fastmath={"contract"})
-def smooth(image, taps):
+def smooth(image: Any, taps: Any) -> Any:
     """Convolve rows and columns of `image` with the symmetric `taps` (odd length), zero outside."""
     rows, cols = image.shape
     half = taps.size // 2

@@ -13,6 +13,8 @@ rounding then does not depend on where a tile begins.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 from numba import uint64 as U
@@ -24,7 +26,7 @@ INVALID = np.float32(-2.0)
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def deinterleave(image, g, lanes):
+def deinterleave(image: Any, g: Any, lanes: Any) -> Any:
     """Rows of `image` split by column modulo `g`: float32, flat (g, rows, lanes), zero padded."""
     rows, cols = image.shape
     out = np.zeros(g * rows * lanes, np.float32)
@@ -38,12 +40,24 @@ def deinterleave(image, g, lanes):
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def block_products(a, b, out, g, blocks, a_rows, b_rows, a_lanes, b_lanes, dy, dx):
+def block_products(
+    a: Any,
+    b: Any,
+    out: Any,
+    g: Any,
+    blocks: Any,
+    a_rows: Any,
+    b_rows: Any,
+    a_lanes: Any,
+    b_lanes: Any,
+    dy: Any,
+    dx: Any,
+) -> Any:
     """Sum of a(x) b(x + d) over each block of g x g pixels, for one offset d = (dy, dx)."""
     for block in range(blocks):
         o = U(block * a_lanes)
-        for x in range(a_lanes):
-            out[o + U(x)] = np.float32(0)
+        for lane in range(a_lanes):
+            out[o + U(lane)] = np.float32(0)
         for r in range(g):
             row = block * g + r
             p = 0
@@ -76,7 +90,7 @@ def block_products(a, b, out, g, blocks, a_rows, b_rows, a_lanes, b_lanes, dy, d
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def sum_of_neighbours(values, out, count, stride, length):
+def sum_of_neighbours(values: Any, out: Any, count: Any, stride: Any, length: Any) -> Any:
     """out[i] = sum of values[i + k * stride], k < count; `values` is used up."""
     first = True
     done = 0
@@ -102,7 +116,22 @@ def sum_of_neighbours(values, out, count, stride, length):
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def template_products(a, b, blocks, sums, g, nby, ty, tx, a_rows, b_rows, a_lanes, b_lanes, dy, dx):
+def template_products(
+    a: Any,
+    b: Any,
+    blocks: Any,
+    sums: Any,
+    g: Any,
+    nby: Any,
+    ty: Any,
+    tx: Any,
+    a_rows: Any,
+    b_rows: Any,
+    a_lanes: Any,
+    b_lanes: Any,
+    dy: Any,
+    dx: Any,
+) -> Any:
     """Sum of a(x) b(x + d) over the template that begins at each block, left in `blocks`."""
     length = nby * a_lanes
     block_products(a, b, blocks, g, nby, a_rows, b_rows, a_lanes, b_lanes, dy, dx)
@@ -111,7 +140,7 @@ def template_products(a, b, blocks, sums, g, nby, ty, tx, a_rows, b_rows, a_lane
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def window_statistics(image, valid, ty, tx, floor):
+def window_statistics(image: Any, valid: Any, ty: Any, tx: Any, floor: Any) -> Any:
     """Sum and 1/sqrt(sum of squared deviations) of every ty x tx window, by its first pixel.
 
     A window that leaves the image (`valid` false anywhere), or with no more contrast than
@@ -165,9 +194,28 @@ def window_statistics(image, valid, ty, tx, floor):
 
 @njit(nogil=True, cache=True, fastmath=FAST)
 def correlate(
-    a, b, total, inverse, mean_a, inverse_a, g, step_y, step_x, ty, tx, nby, a_rows, b_rows,
-    a_lanes, b_lanes, w_rows, w_lanes, offsets_y, offsets_x, surface,
-):  # fmt: skip
+    a: Any,
+    b: Any,
+    total: Any,
+    inverse: Any,
+    mean_a: Any,
+    inverse_a: Any,
+    g: Any,
+    step_y: Any,
+    step_x: Any,
+    ty: Any,
+    tx: Any,
+    nby: Any,
+    a_rows: Any,
+    b_rows: Any,
+    a_lanes: Any,
+    b_lanes: Any,
+    w_rows: Any,
+    w_lanes: Any,
+    offsets_y: Any,
+    offsets_x: Any,
+    surface: Any,
+) -> Any:
     """Correlation surfaces of whole images: surface (offsets_y * offsets_x, posts_y, posts_x).
 
     `total`, `inverse`: window statistics of b, de-interleaved by `step_x`; `mean_a`, `inverse_a`:
@@ -196,9 +244,32 @@ def correlate(
 
 @njit(nogil=True, cache=True, fastmath=FAST)
 def correlate_masked(
-    a, a2, ma, b, b2, mb, inside, needed, floor_a, floor_b, g, step_y, step_x, ty, tx, nby,
-    a_rows, b_rows, a_lanes, b_lanes, w_rows, w_lanes, offsets_y, offsets_x, surface,
-):  # fmt: skip
+    a: Any,
+    a2: Any,
+    ma: Any,
+    b: Any,
+    b2: Any,
+    mb: Any,
+    inside: Any,
+    needed: Any,
+    floor_a: Any,
+    floor_b: Any,
+    g: Any,
+    step_y: Any,
+    step_x: Any,
+    ty: Any,
+    tx: Any,
+    nby: Any,
+    a_rows: Any,
+    b_rows: Any,
+    a_lanes: Any,
+    b_lanes: Any,
+    w_rows: Any,
+    w_lanes: Any,
+    offsets_y: Any,
+    offsets_x: Any,
+    surface: Any,
+) -> Any:
     """The same where pixels are missing: each sum runs over the pixels valid in both images.
 
     `a2`, `b2` are the squares, `ma`, `mb` the masks (0 or 1), all zero where a pixel is missing;

@@ -8,6 +8,7 @@ the three nearest samples instead pulls the result towards whole pixels (peak lo
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -51,7 +52,7 @@ def interpolation_tables(steps: int = TABLE_STEPS) -> np.ndarray:
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def _vertex(left, centre, right):
+def _vertex(left: Any, centre: Any, right: Any) -> Any:
     """Position of the maximum of the parabola through three samples, and its curvature."""
     curvature = left - np.float32(2) * centre + right
     if curvature < 0:
@@ -60,7 +61,9 @@ def _vertex(left, centre, right):
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def refine(w, columns, iy, ix, support, table, kx, ky):
+def refine(
+    w: Any, columns: Any, iy: Any, ix: Any, support: Any, table: Any, kx: Any, ky: Any
+) -> Any:
     """Maximum of the interpolated surface near sample (iy, ix) of the flat surface `w`.
 
     Returns u (along x), v (along y), the peak and its second derivatives xx, yy, xy.
@@ -116,7 +119,7 @@ def refine(w, columns, iy, ix, support, table, kx, ky):
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def _second_peak(w, rows, columns, best, lowest):
+def _second_peak(w: Any, rows: Any, columns: Any, best: Any, lowest: Any) -> Any:
     """Height of the highest local maximum other than the sample `best`, at least `lowest`."""
     second = lowest
     for y in range(1, rows - 1):
@@ -135,7 +138,7 @@ def _second_peak(w, rows, columns, best, lowest):
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def _noise_power(w, rows, columns, iy, ix, radius):
+def _noise_power(w: Any, rows: Any, columns: Any, iy: Any, ix: Any, radius: Any) -> Any:
     """Mean square of the surface within `radius` of the peak, the peak itself left out."""
     total = np.float32(0)
     count = 0
@@ -149,7 +152,7 @@ def _noise_power(w, rows, columns, iy, ix, radius):
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def _complete(w, columns, iy, ix, radius):
+def _complete(w: Any, columns: Any, iy: Any, ix: Any, radius: Any) -> Any:
     """Whether every sample within `radius` of (iy, ix) could be computed."""
     for y in range(iy - radius, iy + radius + 1):
         for x in range(ix - radius, ix + radius + 1):
@@ -159,7 +162,7 @@ def _complete(w, columns, iy, ix, radius):
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def _measure(w, rows, columns, tables, kx, ky, out):
+def _measure(w: Any, rows: Any, columns: Any, tables: Any, kx: Any, ky: Any, out: Any) -> Any:
     """Fill `out` (PLANES) from the flat surface `w` of one post."""
     best = 0
     top = np.float32(-2)
@@ -210,7 +213,7 @@ def _measure(w, rows, columns, tables, kx, ky, out):
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def find_peaks(surface, rows, columns, tables):
+def find_peaks(surface: Any, rows: Any, columns: Any, tables: Any) -> Any:
     """Peak of every post: surface (rows * columns, posts_y, posts_x) -> (PLANES, posts_y, posts_x).
 
     Positions are in samples from the first offset; STATUS holds the bits EMPTY (nothing to

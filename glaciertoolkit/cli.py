@@ -1,0 +1,227 @@
+"""The command line: the same chain without a notebook."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Annotated, Any, TextIO
+
+import typer
+
+from glaciertoolkit.errors import GlacierToolkitError, GlacierToolkitWarning
+from glaciertoolkit.settings import Settings
+
+app = typer.Typer(
+    name="glaciertoolkit",
+    help="Glacier surface motion from pairs of satellite images.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+OVERWRITE = typer.Option("--overwrite", help="Replace the products of an earlier run.")
+HELP = {f.name: f.metadata["help"] for f in dataclasses.fields(Settings)}
+DEFAULTS = {f.name: f.default for f in dataclasses.fields(Settings)}
+
+
+def option(name: str, *flags: str) -> Any:
+    """A command-line option for a field of `Settings`; None stands for "not given"."""
+    default = DEFAULTS[name]
+    shown = "" if default in (None, "") else f" [default: {_shown(default)}]"
+    return typer.Option(*flags, help=HELP[name][0].upper() + HELP[name][1:] + "." + shown)
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+@app.command()
+def run(
+    out: Annotated[Path | None, typer.Option(help="Folder of the products.")] = None,
+    config: Annotated[Path | None, typer.Option(help="run.yaml of an earlier run.")] = None,
+    reference: Annotated[str | None, option("reference")] = None,
+    secondary: Annotated[str | None, option("secondary")] = None,
+    dem: Annotated[str | None, option("dem")] = None,
+    outlines: Annotated[str | None, option("outlines")] = None,
+    stable: Annotated[str | None, option("stable")] = None,
+    reference_date: Annotated[str | None, option("reference_date")] = None,
+    secondary_date: Annotated[str | None, option("secondary_date")] = None,
+    buffer: Annotated[float | None, option("buffer")] = None,
+    max_slope: Annotated[float | None, option("max_slope")] = None,
+    template: Annotated[int | None, option("template")] = None,
+    search: Annotated[int | None, option("search")] = None,
+    step: Annotated[int | None, option("step")] = None,
+    method: Annotated[str | None, option("method")] = None,
+    prefilter: Annotated[str | None, option("prefilter")] = None,
+    prefilter_sigma: Annotated[float | None, option("prefilter_sigma")] = None,
+    min_valid: Annotated[float | None, option("min_valid")] = None,
+    false_alarm: Annotated[float | None, option("false_alarm")] = None,
+    min_correlation: Annotated[float | None, option("min_correlation")] = None,
+    min_peak_ratio: Annotated[float | None, option("min_peak_ratio")] = None,
+    deformation: Annotated[
+        bool | None, option("deformation", "--deformation/--no-deformation")
+    ] = None,
+    order: Annotated[int | None, option("order")] = None,
+    topography: Annotated[bool | None, option("topography", "--topography/--no-topography")] = None,
+    noise: Annotated[bool | None, option("noise", "--noise/--no-noise")] = None,
+    disparity_share: Annotated[float | None, option("disparity_share")] = None,
+    disparity_reach: Annotated[float | None, option("disparity_reach")] = None,
+    median_threshold: Annotated[float | None, option("median_threshold")] = None,
+    median_floor: Annotated[float | None, option("median_floor")] = None,
+    min_posts: Annotated[int | None, option("min_posts")] = None,
+    max_speed: Annotated[float | None, option("max_speed")] = None,
+    smooth: Annotated[int | None, option("smooth")] = None,
+    folds: Annotated[int | None, option("folds")] = None,
+    overwrite: Annotated[bool, OVERWRITE] = False,
+) -> None:
+    """Track an image pair, correct and assess it, and write all products."""
+    from glaciertoolkit.errors import ParameterError
+    from glaciertoolkit.pipeline import run as run_chain
+    from glaciertoolkit.settings import read_yaml
+
+    given = {k: v for k, v in locals().items() if k in DEFAULTS and v is not None}
+    stored = read_yaml(config) if config else {}
+    if out is None:
+        if config is None:
+            raise ParameterError("no folder for the products was given; give --out FOLDER.")
+        out = config.parent
+    settings = Settings.of(**{**stored, **given})
+    with console_stages() as stage:
+        result = run_chain(settings, out, overwrite=overwrite, stage=stage)
+    typer.echo(repr(result.accuracy))
+    typer.echo(f"Products in {out}: {', '.join(result.files)}")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder of the products.")] = Path("out/demo"),
+    size: Annotated[str, typer.Option(help="small, medium or large (10 km).")] = "large",
+    seed: Annotated[int, typer.Option(help="Another seed is another landscape.")] = 7,
+    overwrite: Annotated[bool, OVERWRITE] = False,
+) -> None:
+    """Simulate a pair, run the whole chain on it offline, and compare with the truth."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from glaciertoolkit.demo import demonstrate
+
+    with console_stages() as stage:
+        found = demonstrate(out, size=size, seed=seed, overwrite=overwrite, stage=stage)
+    typer.echo(f"Products in {out}; open {out / 'report.html'} in a browser.")
+    table = Table(title="The demo against its own truth", title_justify="left")
+    table.add_column("what")
+    table.add_column("figure")
+    for what, figure in found.table:
+        table.add_row(what, figure)
+    Console(width=100 if not sys.stdout.isatty() else None).print(table)
+
+
+@app.command()
+def explore(
+    folder: Annotated[Path, typer.Argument(help="Folder of the products of a run.")],
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 5006,
+    show: Annotated[bool, typer.Option(help="Open the browser.")] = True,
+) -> None:
+    """Explore the products of a run in a browser."""
+    from glaciertoolkit.apps.serve import serve_explorer
+
+    serve_explorer(folder, port=port, show=show)
+
+
+@app.command()
+def catalog(
+    path: Annotated[Path | None, typer.Argument(help="A catalog file; default: our own.")] = None,
+) -> None:
+    """Show what the catalog holds, and what of it is on disk."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from glaciertoolkit.catalog import open_catalog
+
+    found = open_catalog(path)
+    table = Table()
+    for column in ("entry", "role", "on disk", "access", "title"):
+        table.add_column(column)
+    for name, entry in found.items():
+        metadata = entry.metadata
+        table.add_row(
+            name,
+            str(metadata.get("role", "")),
+            "yes" if entry.on_disk else "no",
+            str(metadata.get("access", "")),
+            str(metadata.get("title", "")),
+        )
+    Console(width=120 if not sys.stdout.isatty() else None).print(table)
+
+
+@contextmanager
+def console_stages() -> Iterator[Callable[[str], AbstractContextManager[None]]]:
+    """Progress on the terminal: a line a stage, a bar where Dask computes."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from glaciertoolkit.pipeline import dask_progress
+
+    columns = (TextColumn("{task.description:28}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+
+        @contextmanager
+        def stage(name: str) -> Iterator[None]:
+            task = progress.add_task(name, total=1.0)
+            with dask_progress(lambda share: progress.update(task, completed=0.99 * share)):
+                yield
+            progress.update(task, completed=1.0)
+
+        yield stage
+
+
+_python_warning = warnings.showwarning
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    if issubclass(category, GlacierToolkitWarning):
+        typer.echo(f"Warning: {message}", err=True)
+    else:
+        _python_warning(message, category, filename, lineno, file, line)
+
+
+def _terminate(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Entry point: errors become one sentence, interruption leaves nothing half-written."""
+    warnings.showwarning = _show_warning
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        app(standalone_mode=False)
+    except GlacierToolkitError as error:
+        typer.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        typer.echo("Interrupted: nothing half-written is left; run again to resume.", err=True)
+        sys.exit(130)
+    except typer.Abort:
+        sys.exit(130)
+    except Exception as error:
+        if type(error).__module__.startswith(("click", "typer")) and hasattr(
+            error, "format_message"
+        ):
+            typer.echo(f"Error: {error.format_message()}", err=True)
+            sys.exit(2)
+        raise
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,279 @@
+"""The chain from an image pair to its products, with progress and a checkpoint after tracking."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from glaciertoolkit.blocks import checkpoint, open_checkpoint
+from glaciertoolkit.correction.correct import correct
+from glaciertoolkit.errors import FileError, GlacierToolkitError
+from glaciertoolkit.io.atomic import atomic_folder
+from glaciertoolkit.io.images import open_pair
+from glaciertoolkit.io.products import to_products
+from glaciertoolkit.motion import velocity
+from glaciertoolkit.provenance import history
+from glaciertoolkit.settings import EVERYWHERE, Settings, to_yaml
+from glaciertoolkit.stats.glaciers import glaciers
+from glaciertoolkit.stats.topography import topography
+from glaciertoolkit.terrain import stable_terrain
+from glaciertoolkit.tracking.track import track
+from glaciertoolkit.uncertainty import Accuracy, accuracy
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CHECKPOINT = "offsets.zarr"
+KEY = "checkpoint_key"
+PRODUCTS = (
+    "Glacier_Motion.tif", "Glacier_Motion.qml", "Glacier_Velocity.tif", "Glacier_Velocity.qml",
+    "motion.nc",
+)  # fmt: skip
+RECORDS = ("accuracy.json", "report.html", "run.yaml")
+
+Stage = Callable[[str], AbstractContextManager[None]]
+"""Called with the name of each stage; its context lasts as long as the stage."""
+
+
+def _silent(_: str) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run made: the offsets, the final velocity, its statistics and the files."""
+
+    offsets: xr.Dataset
+    velocity: xr.Dataset
+    accuracy: Accuracy
+    residuals: dict[str, tuple[np.ndarray, np.ndarray]]
+    files: dict[str, Path]
+
+
+def run(
+    settings: Settings, out: str | os.PathLike[str], *, overwrite: bool = False,
+    stage: Stage = _silent,
+) -> Result:  # fmt: skip
+    """Track, correct and assess an image pair and write all products into the folder `out`.
+
+    Parameters
+    ----------
+    settings : Settings
+        What determines the products.
+    out : path-like
+        Folder of the products; made if need be.
+    overwrite : bool
+        Replace products of an earlier run.
+    stage : callable
+        Called with the name of each stage, returns a context manager that lasts as long.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    GlacierToolkitError
+        With one sentence on what is wrong with the input, and the way out.
+
+    Notes
+    -----
+    Offsets are stored after tracking; a run of the same images with the same tracking parameters
+    in the same folder starts from there. Products appear whole or not at all.
+    """
+    folder = Path(out)
+    _check_folder(folder, _product_names(settings), overwrite=overwrite)
+    with stage("Opening the images"):
+        pair = open_pair(
+            settings.reference,
+            settings.secondary,
+            **settings.group("reference_date", "secondary_date"),
+        )
+    with stage("Tracking"):
+        offsets = _tracked(pair, settings, folder)
+    with stage("Correcting"):
+        ground = _stable(offsets, settings)
+        offsets = offsets.load()
+        motion = correct(
+            offsets, stable=ground, dem=settings.dem,
+            **settings.group(
+                "order", "deformation", "topography", "noise", "folds", "disparity_share",
+                "disparity_reach", "median_threshold", "median_floor", "min_posts", "max_speed",
+                "smooth",
+            ),
+        )  # fmt: skip
+    with stage("Assessing"):
+        result = velocity(motion)
+        found = accuracy(result)
+        residuals = residuals_by_step(offsets, result)
+        table = glaciers(result, settings.outlines) if settings.outlines else None
+        by_elevation = (
+            topography(result, settings.dem, outlines=settings.outlines) if settings.dem else None
+        )
+    with stage("Writing the products"):
+        files = _write(
+            folder, settings, result, found, residuals, table, by_elevation, offsets, overwrite
+        )
+    return Result(offsets, result, found, residuals, files)
+
+
+def residuals_by_step(
+    offsets: xr.Dataset, result: xr.Dataset
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Displacement left on stable ground before and after each correction, x and y, in metres.
+
+    Each step keeps what `correct` removed later, so the figures need no second run.
+    """
+    ground = np.asarray(result["stable"].values, bool)
+    parts = {"deformation": "after deformation", "topography": "after topography"}
+    left = [np.asarray(offsets[k].values, float) for k in ("dx", "dy")]
+    steps = {"as tracked": left}
+    for part, label in parts.items():
+        if f"dx_{part}" in result:
+            left = [
+                value - np.asarray(result[f"{k}_{part}"].values, float)
+                for value, k in zip(left, ("dx", "dy"), strict=True)
+            ]
+            steps[label] = left
+    if any(step["step"] == "correct" and step["parameters"]["noise"] for step in history(result)):
+        steps["after noise filter"] = [np.asarray(result[k].values, float) for k in ("dx", "dy")]
+    out = {}
+    for label, (dx, dy) in steps.items():
+        keep = ground & np.isfinite(dx) & np.isfinite(dy)
+        out[label] = (dx[keep], dy[keep])
+    return out
+
+
+def _product_names(settings: Settings) -> list[str]:
+    return [*PRODUCTS, *RECORDS, *(["glaciers.csv"] if settings.outlines else [])]
+
+
+def _check_folder(folder: Path, names: list[str], *, overwrite: bool) -> None:
+    """Fail before hours of work, not after."""
+    if folder.exists() and not folder.is_dir():
+        raise FileError(f"{folder} is a file; give a folder for the products (--out).")
+    there = [name for name in names if (folder / name).exists()]
+    if there and not overwrite:
+        raise FileError(
+            f"{folder} already holds {there[0]}; choose another folder, or give --overwrite."
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(
+            f"the folder {folder} cannot be made ({error.strerror}); choose another (--out)."
+        ) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise FileError(f"the folder {folder} is not writable; choose another (--out).")
+
+
+TRACKING = (
+    "template", "search", "step", "method", "prefilter", "prefilter_sigma", "min_valid",
+    "false_alarm", "min_correlation", "min_peak_ratio",
+)  # fmt: skip
+
+
+def _tracked(pair: xr.Dataset, settings: Settings, folder: Path) -> xr.Dataset:
+    """The offsets, from the checkpoint of an earlier run if it is of the same pair."""
+    offsets = track(pair, **settings.group(*TRACKING))
+    key = _key(settings)
+    store = folder / CHECKPOINT
+    if store.exists():
+        try:
+            stored = open_checkpoint(store)
+            if stored.attrs.get(KEY) == key:
+                return _without_key(stored)
+        except GlacierToolkitError:
+            pass  # unreadable: track again and replace it
+    return _without_key(checkpoint(offsets.assign_attrs({KEY: key}), store, overwrite=True))
+
+
+def _without_key(ds: xr.Dataset) -> xr.Dataset:
+    out = ds.copy()
+    out.attrs = {k: v for k, v in ds.attrs.items() if k != KEY}
+    return out
+
+
+def _key(settings: Settings) -> str:
+    """Fingerprint of the tracking parameters, the images (path, size, date) and the version."""
+    from glaciertoolkit import __version__
+
+    files = []
+    for path in (settings.reference, settings.secondary):
+        status = Path(path).stat()
+        files.append([path, status.st_size, status.st_mtime_ns])
+    names = (*TRACKING, "reference_date", "secondary_date")
+    text = json.dumps([__version__, files, settings.group(*names)])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _stable(offsets: xr.Dataset, settings: Settings) -> Any:
+    if settings.stable == EVERYWHERE:
+        return True
+    return stable_terrain(
+        offsets, outlines=settings.outlines, polygons=settings.stable, dem=settings.dem,
+        **settings.group("buffer", "max_slope"),
+    )  # fmt: skip
+
+
+def _write(
+    folder: Path, settings: Settings, result: xr.Dataset, found: Accuracy,
+    residuals: dict[str, tuple[np.ndarray, np.ndarray]], table: pd.DataFrame | None,
+    by_elevation: xr.Dataset | None, offsets: xr.Dataset, overwrite: bool,
+) -> dict[str, Path]:  # fmt: skip
+    """Make every product aside; they appear together when the last one is whole."""
+    from glaciertoolkit import __version__
+    from glaciertoolkit.report import write_report
+
+    names = _product_names(settings)
+    with atomic_folder(folder, names, overwrite=overwrite) as aside:
+        to_products(result, aside)
+        text = json.dumps(found.to_json(), indent=1, allow_nan=False)
+        (aside / "accuracy.json").write_text(text + "\n", encoding="utf-8")
+        if table is not None:
+            table.to_csv(aside / "glaciers.csv", index=False)
+        write_report(
+            aside / "report.html",
+            velocity=result,
+            raw=offsets,
+            accuracy=found,
+            steps=residuals,
+            topography=by_elevation,
+            glaciers=table,
+            history=history(result),
+            title=_title(result),
+            parameters=settings.to_dict(),
+        )
+        (aside / "run.yaml").write_text(to_yaml(settings, version=__version__), encoding="utf-8")
+    return {name: folder / name for name in names}
+
+
+def _title(ds: xr.Dataset) -> str:
+    first, second = (
+        np.datetime_as_string(ds[k].values, unit="D") for k in ("reference_time", "secondary_time")
+    )
+    return f"Glacier motion, {first} to {second}"
+
+
+@contextmanager
+def dask_progress(advance: Callable[[float], None]) -> Iterator[None]:
+    """Report the share of finished Dask tasks of whatever is computed inside the block."""
+    from dask.callbacks import Callback
+
+    def posttask(*state_of_task: Any) -> None:
+        state = state_of_task[3]
+        done = len(state["finished"])
+        left = sum(len(state[k]) for k in ("ready", "waiting", "running"))
+        advance(done / max(done + left, 1))
+
+    with Callback(posttask=posttask):
+        yield

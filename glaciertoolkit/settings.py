@@ -1,0 +1,129 @@
+"""The settings of a run, and `run.yaml`: the record that reproduces it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from glaciertoolkit.errors import FileError, ParameterError
+
+EVERYWHERE = "everywhere"
+"""Value of `stable` that takes all ground as stable (drifting ice)."""
+
+
+def setting(default: Any, text: str, **extra: Any) -> Any:
+    """A field of `Settings` with the line of help that the command line and run.yaml show."""
+    return field(default=default, metadata={"help": text, **extra})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that determines the products of a run."""
+
+    reference: str = setting("", "the earlier image", path=True)
+    secondary: str = setting("", "the later image", path=True)
+    reference_date: str | None = setting(None, "when the files do not say: ISO date, UTC")
+    secondary_date: str | None = setting(None, "when the files do not say: ISO date, UTC")
+    dem: str | None = setting(None, "elevation model", path=True)
+    outlines: str | None = setting(None, "glacier outlines; all else is stable", path=True)
+    stable: str | None = setting(
+        None, f"polygons of stable ground, or '{EVERYWHERE}' (drifting ice)", path=True
+    )
+    buffer: float | None = setting(None, "metres around outlines (or inside stable polygons)")
+    max_slope: float = setting(45.0, "degrees; steeper ground is not stable")
+    template: int = setting(64, "edge of the template, pixels")
+    search: int = setting(16, "search radius, pixels")
+    step: int = setting(8, "pixels between posts")
+    method: str = setting("ncc", "measure of similarity")
+    prefilter: str = setting("highpass", "before matching: highpass, log or none")
+    prefilter_sigma: float = setting(3.0, "width of the high-pass, pixels")
+    min_valid: float = setting(0.5, "least share of valid pixels in a template")
+    false_alarm: float = setting(0.01, "probability that unrelated images match")
+    min_correlation: float = setting(0.0, "least peak correlation")
+    min_peak_ratio: float = setting(1.1, "least ratio of the two highest peaks")
+    deformation: bool = setting(True, "remove the global deformation")
+    order: int = setting(2, "degree of its polynomial, 0 to 3")
+    topography: bool = setting(True, "remove the topography-related offset (needs a DEM)")
+    noise: bool = setting(True, "remove high-frequency noise")
+    disparity_share: float = setting(8 / 25, "share of neighbours that must agree")
+    disparity_reach: float = setting(0.2, "they agree within this share of the search radius")
+    median_threshold: float = setting(3.0, "normalised median test, larger is laxer")
+    median_floor: float = setting(0.1, "pixels of disagreement that are always allowed")
+    min_posts: int = setting(16, "smaller groups of posts are removed")
+    max_speed: float | None = setting(None, "largest plausible speed, metres per day")
+    smooth: int = setting(0, "radius of a median filter on the result, posts")
+    folds: int = setting(4, "spatial folds of the hold-out")
+
+    def __post_init__(self) -> None:
+        for name in ("reference", "secondary"):
+            if not getattr(self, name):
+                raise ParameterError(f"no {name} image was given; give --{name} FILE.")
+        if not (self.outlines or self.stable):
+            raise ParameterError(
+                "nothing says which ground is stable; give glacier outlines (--outlines), "
+                f"polygons of stable ground (--stable), or --stable {EVERYWHERE} for drifting ice."
+            )
+
+    def group(self, *names: str) -> dict[str, Any]:
+        """Some of the settings, as keyword arguments."""
+        return {name: getattr(self, name) for name in names}
+
+    def to_dict(self) -> dict[str, Any]:
+        """All settings as plain values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def of(cls, **given: Any) -> Settings:
+        """Settings from keyword arguments; None means the default, paths become absolute."""
+        known = {f.name: f for f in dataclasses.fields(cls)}
+        unknown = sorted(set(given) - set(known))
+        if unknown:
+            raise ParameterError(
+                f"unknown setting {', '.join(unknown)}; known are {', '.join(known)}."
+            )
+        values = {k: v for k, v in given.items() if v is not None}
+        for name, value in values.items():
+            if known[name].metadata.get("path") and value and value != EVERYWHERE:
+                values[name] = os.path.abspath(os.fspath(value))  # noqa: PTH100  keeps links
+        return cls(**values)
+
+
+def to_yaml(settings: Settings, *, version: str) -> str:
+    """The settings as YAML, each with its line of help."""
+    import yaml
+
+    lines = [
+        f"# glaciertoolkit {version}",
+        "# The record of a run: `glaciertoolkit run --config run.yaml --out FOLDER` repeats it.",
+        "",
+    ]
+    for entry in dataclasses.fields(settings):
+        value = getattr(settings, entry.name)
+        text = yaml.safe_dump({entry.name: value}, width=1000, allow_unicode=True).strip()
+        lines += [f"# {entry.metadata['help']}", text]
+    return "\n".join(lines) + "\n"
+
+
+def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The settings in a YAML file, unchecked.
+
+    Raises
+    ------
+    FileError
+        If the file is missing or not a mapping.
+    """
+    import yaml
+
+    source = Path(path)
+    if not source.is_file():
+        raise FileError(f"there is no configuration {source}; a run leaves one in its folder.")
+    try:
+        found = yaml.safe_load(source.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise FileError(f"{source} is not readable YAML: {error}.") from error
+    if not isinstance(found, dict):
+        raise FileError(f"{source} holds no settings; expected lines of `name: value`.")
+    return found
