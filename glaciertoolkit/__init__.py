@@ -1,6 +1,75 @@
-"""Glacier surface motion from pairs of satellite images."""
+"""Glacier surface motion from pairs of satellite images.
 
+The flow is open -> track -> correct -> velocity -> assess -> relate -> show. Each step is a
+function here, and a method of `.glacier` on xarray's Datasets; importing this package registers
+it. What is heavy (numba, dask, rasterio, geopandas, panel) is imported where it is used.
+"""
+
+from glaciertoolkit import accessors as _accessors  # noqa: F401  registers `.glacier`
+from glaciertoolkit.apps import explore
+from glaciertoolkit.blocks import checkpoint, open_checkpoint
+from glaciertoolkit.catalog import open_catalog
+from glaciertoolkit.conventions import Flag
+from glaciertoolkit.correction.correct import correct
+from glaciertoolkit.correction.deformation import remove_deformation
+from glaciertoolkit.correction.noise import filter_noise
+from glaciertoolkit.correction.topography import remove_topography
+from glaciertoolkit.errors import GlacierToolkitError, GlacierToolkitWarning
+from glaciertoolkit.grids import match_raster
+from glaciertoolkit.io.images import open_pair
+from glaciertoolkit.io.products import open_products, to_products
+from glaciertoolkit.motion import velocity
+from glaciertoolkit.profiles import profile
+from glaciertoolkit.provenance import history
+from glaciertoolkit.robust import nmad
+from glaciertoolkit.simulate import (
+    simulate_dem,
+    simulate_outlines,
+    simulate_pair,
+    true_motion,
+    write_pair,
+)
+from glaciertoolkit.stats.glaciers import glaciers
+from glaciertoolkit.stats.topography import topography
+from glaciertoolkit.terrain import aspect, hillshade, slope, stable_terrain
 from glaciertoolkit.tracking.track import track
+from glaciertoolkit.uncertainty import accuracy
+from glaciertoolkit.words import summary
 
-__all__ = ["track"]
 __version__ = "0.1.0"
+
+__all__ = [
+    "Flag",
+    "GlacierToolkitError",
+    "GlacierToolkitWarning",
+    "accuracy",
+    "aspect",
+    "checkpoint",
+    "correct",
+    "explore",
+    "filter_noise",
+    "glaciers",
+    "hillshade",
+    "history",
+    "match_raster",
+    "nmad",
+    "open_catalog",
+    "open_checkpoint",
+    "open_pair",
+    "open_products",
+    "profile",
+    "remove_deformation",
+    "remove_topography",
+    "simulate_dem",
+    "simulate_outlines",
+    "simulate_pair",
+    "slope",
+    "stable_terrain",
+    "summary",
+    "to_products",
+    "topography",
+    "track",
+    "true_motion",
+    "velocity",
+    "write_pair",
+]

@@ -9,7 +9,7 @@ constant size, which depends on nothing but the parameters of the operator.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from glaciertoolkit.conventions import describe
+from glaciertoolkit.conventions import VARIABLES, describe
 from glaciertoolkit.errors import FileError
 
 
@@ -238,4 +238,18 @@ def open_checkpoint(path: str | os.PathLike[str]) -> xr.Dataset:
         ) from error
     for variable in ds.variables.values():
         variable.encoding = {}
-    return describe(ds)
+    return describe(_in_order(ds))
+
+
+def _in_order(ds: xr.Dataset) -> xr.Dataset:
+    """Variables and coordinates in one order: a store lists them as its file system does."""
+    known = list(VARIABLES)
+
+    def rank(name: Hashable) -> tuple[int, str]:
+        return (known.index(str(name)) if name in VARIABLES else len(known), str(name))
+
+    return xr.Dataset(
+        {name: ds[name].variable for name in sorted(ds.data_vars, key=rank)},
+        coords={name: ds[name].variable for name in sorted(ds.coords, key=rank)},
+        attrs=ds.attrs,
+    )

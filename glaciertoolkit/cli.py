@@ -24,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 OVERWRITE = typer.Option("--overwrite", help="Replace the products of an earlier run.")
+INTERRUPTED = 130
 HELP = {f.name: f.metadata["help"] for f in dataclasses.fields(Settings)}
 DEFAULTS = {f.name: f.default for f in dataclasses.fields(Settings)}
 
@@ -202,25 +203,31 @@ def _terminate(*_: Any) -> None:
 
 def main() -> None:
     """Entry point: errors become one sentence, interruption leaves nothing half-written."""
-    warnings.showwarning = _show_warning
-    signal.signal(signal.SIGTERM, _terminate)
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        signal.signal(signal.SIGTERM, _terminate)
+        sys.exit(_status())
+
+
+def _status() -> int:
+    """Run the command; its exit status, with what went wrong said on standard error."""
     try:
-        app(standalone_mode=False)
+        # typer turns an interruption into its own exit status
+        status = app(standalone_mode=False) or 0
     except GlacierToolkitError as error:
         typer.echo(f"Error: {error}", err=True)
-        sys.exit(1)
+        return 1
     except KeyboardInterrupt:
-        typer.echo("Interrupted: nothing half-written is left; run again to resume.", err=True)
-        sys.exit(130)
-    except typer.Abort:
-        sys.exit(130)
+        status = INTERRUPTED
     except Exception as error:
-        if type(error).__module__.startswith(("click", "typer")) and hasattr(
-            error, "format_message"
-        ):
-            typer.echo(f"Error: {error.format_message()}", err=True)
-            sys.exit(2)
-        raise
+        # A wrong option; the class lives in click or in typer's copy of it.
+        if not hasattr(error, "format_message"):
+            raise
+        typer.echo(f"Error: {error.format_message()}", err=True)
+        return 2
+    if status == INTERRUPTED:
+        typer.echo("Interrupted: nothing half-written is left; run again to resume.", err=True)
+    return int(status)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from glaciertoolkit.robust import nmad
 from glaciertoolkit.settings import Settings
 from glaciertoolkit.simulate import simulate_pair, true_motion, write_pair
 
-SIZES = {"small": 768, "medium": 1536, "large": 3328}
+SIZES = {"small": 1024, "medium": 1792, "large": 3328}
 """Pixels along an edge; 3 m each."""
 
 
@@ -38,7 +38,7 @@ def demonstrate(
     out : path-like
         Folder of the products; the simulated input goes to its folder `input`.
     size : {"small", "medium", "large"}
-        768, 1536 or 3328 pixels of 3 m; "large" is a scene of 10 km.
+        1024, 1792 or 3328 pixels of 3 m; "large" is a scene of 10 km.
     seed : int
         Another seed is another landscape.
     overwrite : bool

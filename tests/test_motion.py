@@ -19,8 +19,8 @@ from glaciertoolkit.errors import (
 )
 from glaciertoolkit.motion import magnitude_error, velocity
 from glaciertoolkit.robust import nmad
-from glaciertoolkit.summary import summary
 from glaciertoolkit.uncertainty import accuracy
+from glaciertoolkit.words import summary
 
 
 def test_velocity_is_displacement_per_year_of_365_25_days() -> None:

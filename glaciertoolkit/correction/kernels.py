@@ -64,11 +64,15 @@ def median_test(
     rejected = np.zeros((rows, cols), np.bool_)
     size = (2 * radius + 1) ** 2
     nu, nv = np.empty(size, np.float32), np.empty(size, np.float32)
+    # Within this of the median in both components, no spread of the neighbours rejects a post.
+    harmless = threshold * floor * np.float32(0.7)
     for y in range(rows):
         for x in range(cols):
             if np.isnan(u[y, x]):
                 continue
             n = 0
+            near_u = 0
+            near_v = 0
             for j in range(-radius, radius + 1):
                 yy = y + j * stride_y
                 if yy < 0 or yy >= rows:
@@ -79,8 +83,11 @@ def median_test(
                         continue
                     nu[n] = u[yy, xx]
                     nv[n] = v[yy, xx]
+                    near_u += abs(nu[n] - u[y, x]) <= harmless
+                    near_v += abs(nv[n] - v[y, x]) <= harmless
                     n += 1
-            if n < 3:
+            # Where most neighbours are that near, so is their median: nothing to sort.
+            if n < 3 or (2 * near_u > n and 2 * near_v > n):
                 continue
             mu, mv = _median(nu, n), _median(nv, n)
             for k in range(n):

@@ -1,0 +1,91 @@
+"""`.glacier` on Datasets and DataArrays: the functions of the package as methods.
+
+Each method is the function of the same name with the object as its first argument: the same
+keywords, the same docstring, no state and no logic of its own.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import xarray as xr
+
+from glaciertoolkit import terrain
+from glaciertoolkit.apps import explore
+from glaciertoolkit.blocks import checkpoint
+from glaciertoolkit.correction.correct import correct
+from glaciertoolkit.correction.deformation import remove_deformation
+from glaciertoolkit.correction.noise import filter_noise
+from glaciertoolkit.correction.topography import remove_topography
+from glaciertoolkit.io.products import to_products
+from glaciertoolkit.motion import velocity
+from glaciertoolkit.profiles import profile
+from glaciertoolkit.provenance import history
+from glaciertoolkit.stats.glaciers import glaciers
+from glaciertoolkit.stats.topography import topography
+from glaciertoolkit.tracking.track import track
+from glaciertoolkit.uncertainty import accuracy
+from glaciertoolkit.words import summary
+
+
+def method(function: Callable[..., Any]) -> Any:
+    """A method that hands its object to `function`, with its signature and docstring."""
+
+    @functools.wraps(function)
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return function(self._object, *args, **kwargs)
+
+    parameters = list(inspect.signature(function).parameters.values())
+    own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    signature = inspect.signature(function).replace(parameters=[own, *parameters[1:]])
+    call.__signature__ = signature  # type: ignore[attr-defined]
+    return call
+
+
+class _Accessor:
+    def __init__(self, obj: Any) -> None:
+        self._object = obj
+
+
+class Statistics(_Accessor):
+    """`.glacier.stats`: what explains the velocity."""
+
+    topography = method(topography)
+    glaciers = method(glaciers)
+
+
+@xr.register_dataset_accessor("glacier")
+class GlacierDataset(_Accessor):
+    """Pixel tracking, correction, velocity, accuracy and products of an image pair."""
+
+    track = method(track)
+    checkpoint = method(checkpoint)
+    stable_terrain = method(terrain.stable_terrain)
+    correct = method(correct)
+    remove_deformation = method(remove_deformation)
+    remove_topography = method(remove_topography)
+    filter_noise = method(filter_noise)
+    velocity = method(velocity)
+    accuracy = method(accuracy)
+    profile = method(profile)
+    explore = method(explore)
+    to_products = method(to_products)
+    summary = method(summary)
+    history = method(history)
+
+    @property
+    def stats(self) -> Statistics:
+        """Statistics of velocity against topography, and glacier by glacier."""
+        return Statistics(self._object)
+
+
+@xr.register_dataarray_accessor("glacier")
+class GlacierDataArray(_Accessor):
+    """Terrain attributes of an elevation model."""
+
+    slope = method(terrain.slope)
+    aspect = method(terrain.aspect)
+    hillshade = method(terrain.hillshade)

@@ -1,0 +1,143 @@
+"""The explorer in a browser, from a Dataset or from a folder of products."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import xarray as xr
+
+from glaciertoolkit.errors import ParameterError
+
+
+class Served(NamedTuple):
+    """Where the explorer is served, and the server (a thread where it was started as one)."""
+
+    url: str
+    server: Any
+
+
+def outlines_of(folder: str | Path) -> str | None:
+    """The glacier outlines that a run was given, where its record says so and they are there."""
+    from glaciertoolkit.settings import read_yaml
+
+    path = Path(folder)
+    record = (path if path.is_dir() else path.parent) / "run.yaml"
+    if not record.is_file():
+        return None
+    named = read_yaml(record).get("outlines")
+    return str(named) if named and Path(str(named)).exists() else None
+
+
+def usable_port(address: str, port: int = 0) -> int:
+    """`port` if it can be listened on, or for 0 a free one.
+
+    It has to be known before: web sockets are allowed only from an address named beforehand.
+    """
+    try:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((address, port))
+            return int(probe.getsockname()[1])
+    except (OSError, OverflowError) as error:
+        where = f"port {port} of {address}" if port else address
+        raise ParameterError(
+            f"the explorer cannot listen on {where} ({error}); give another port, or 0 for any "
+            "free one, and the address 127.0.0.1."
+        ) from error
+
+
+def _wait_for(address: str, port: int, seconds: float = 20.0) -> None:
+    """Return as soon as somebody listens; a thread takes a moment to start."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=1):
+            return
+        time.sleep(0.05)
+
+
+def serve_explorer(
+    folder_or_ds: str | Path | xr.Dataset,
+    *,
+    dem: Any = None,
+    outlines: Any = None,
+    port: int = 0,
+    address: str = "127.0.0.1",
+    show: bool = False,
+    threaded: bool = False,
+) -> Served:
+    """Serve the explorer in a browser, without any network but this machine's own.
+
+    Parameters
+    ----------
+    folder_or_ds : path or xarray.Dataset
+        The folder that ``glaciertoolkit run`` wrote, or a Dataset as for `explorer`.
+    dem : path or xarray.DataArray, optional
+        Elevation in metres on any grid; by default what the Dataset holds of it.
+    outlines : path or geopandas.GeoDataFrame, optional
+        Glacier outlines in any CRS; by default those of the run.
+    port : int
+        Port to listen on; 0 takes a free one.
+    address : str
+        Address to listen on; the default is not reachable from other machines.
+    show : bool
+        Open the page in the default browser.
+    threaded : bool
+        Return at once and serve from a thread, instead of serving until Ctrl-C.
+
+    Returns
+    -------
+    Served
+        The address of the page and the server.
+
+    Raises
+    ------
+    FileError
+        Where the folder holds no readable ``motion.nc``.
+    InputError
+        Where the Dataset holds nothing that can be shown.
+    ParameterError
+        Where the address or the port cannot be used.
+    """
+    import panel as pn
+
+    from glaciertoolkit.apps.content import gather
+    from glaciertoolkit.apps.explorer import explorer
+    from glaciertoolkit.io.products import open_products
+
+    if isinstance(folder_or_ds, xr.Dataset):
+        content = gather(folder_or_ds, dem=dem, outlines=outlines)
+    else:
+        outlines = outlines_of(folder_or_ds) if outlines is None else outlines
+        with open_products(folder_or_ds, chunks=None) as stored:
+            content = gather(stored, dem=dem, outlines=outlines)
+
+    # Gathered before serving: bad input has failed by now, and all sessions share one copy.
+    def page() -> Any:
+        return explorer(content.ds, outlines=content.outlines)
+
+    port = usable_port(address, port)
+    url = f"http://{address}:{port}/"
+    server = pn.serve(
+        {"/": page},
+        port=port,
+        address=address,
+        websocket_origin=[f"{address}:{port}", f"localhost:{port}"],
+        show=show,
+        threaded=threaded,
+        start=threaded,
+        title="Glacier surface motion",
+        verbose=False,
+    )
+    if threaded:
+        _wait_for(address, port)
+        return Served(url, server)
+    server.start()
+    print(f"The explorer is at {url} (Ctrl-C ends it).", flush=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        server.io_loop.start()
+    server.stop()
+    return Served(url, server)

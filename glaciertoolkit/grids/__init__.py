@@ -1,0 +1,34 @@
+"""The grid of posts, and how rasters and polygons are brought onto it."""
+
+from glaciertoolkit.grids.lines import read_line
+from glaciertoolkit.grids.match import match_raster, pixel_size
+from glaciertoolkit.grids.posts import (
+    Grid,
+    crs_of,
+    distance_to,
+    extent,
+    grid_spacing,
+    on_posts,
+    post_bounds,
+    post_transform,
+    template_metres,
+)
+from glaciertoolkit.grids.vectors import burn_index, rasterize, read_outlines
+
+__all__ = [
+    "Grid",
+    "burn_index",
+    "crs_of",
+    "distance_to",
+    "extent",
+    "grid_spacing",
+    "match_raster",
+    "on_posts",
+    "pixel_size",
+    "post_bounds",
+    "post_transform",
+    "rasterize",
+    "read_line",
+    "read_outlines",
+    "template_metres",
+]

@@ -1,0 +1,272 @@
+"""Maps as HoloViews elements. No Panel, no state, no science.
+
+HoloViews (and not GeoViews) on purpose: everything shown lies on one projected grid, so that no
+reprojection and no network is needed, and the axes keep their coordinates in kilometres.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import xarray as xr
+
+from glaciertoolkit.conventions import validate
+from glaciertoolkit.errors import ParameterError
+from glaciertoolkit.styles import (
+    MAX_CELLS,
+    SHORT_LABELS,
+    FlagClasses,
+    colour_limits,
+    default_limits,
+    flag_classes,
+    pretty_units,
+    rings,
+    style_of,
+    thin,
+    with_units,
+)
+
+if TYPE_CHECKING:
+    import holoviews as hv
+
+
+def holoviews() -> Any:
+    """HoloViews with its Bokeh backend loaded, wherever this runs."""
+    import holoviews as hv
+
+    if "bokeh" not in hv.Store.renderers:
+        hv.extension("bokeh", logo=False)
+    return hv
+
+
+def map_axes(field: xr.DataArray) -> dict[str, Any]:
+    """Labels and tick formatters of the map axes: kilometres where the grid is in metres."""
+    from bokeh.models import CustomJSTickFormatter
+
+    options: dict[str, Any] = {}
+    for axis, fallback in (("x", "easting"), ("y", "northing")):
+        attrs = field[axis].attrs
+        label, units = str(attrs.get("long_name", fallback)), str(attrs.get("units", "m"))
+        if units in ("m", "metre", "meter"):
+            units = "km"
+            code = "return parseFloat((tick / 1000).toFixed(3)).toString()"
+            options[f"{axis}formatter"] = CustomJSTickFormatter(code=code)
+        options[f"{axis}label"] = with_units(label, units)
+    return options
+
+
+def _in_step(
+    name: str, units: str, words: list[str] | None = None, *, bar_visible: bool = True
+) -> Any:
+    """A hook that keeps colour bar and hover text in step when a plot's element changes.
+
+    HoloViews sets both once and for all, whatever later elements of the same plot hold.
+    """
+
+    def hook(plot: Any, _: Any) -> None:
+        from bokeh.models import BasicTicker, CustomJSHover, FixedTicker
+
+        bar, hover = plot.handles.get("colorbar"), plot.handles.get("hover")
+        if bar is not None:
+            bar.visible = bar_visible
+        if bar is not None and words is None:
+            bar.update(title=None, ticker=BasicTicker(), major_label_overrides={})
+        elif bar is not None and words is not None:
+            ticker = FixedTicker(ticks=list(range(len(words))))
+            bar.update(title=None, ticker=ticker, major_label_overrides=dict(enumerate(words)))
+        if hover is not None:
+            where = [("easting", "$x{0,0} m"), ("northing", "$y{0,0} m")]
+            value = f"@image{{0.000}} {pretty_units(units)}"
+            hover.formatters = {}
+            if words is not None:
+                value = "@image{custom}"
+                code = "return words[value] ?? ''"
+                hover.formatters = {"@image": CustomJSHover(args={"words": words}, code=code)}
+            hover.tooltips = [*where, (name, value)]
+
+    return hook
+
+
+def image(
+    field: xr.DataArray,
+    *,
+    clim: tuple[float, float] | None = None,
+    cmap: str | None = None,
+    alpha: float = 1.0,
+    max_cells: int = MAX_CELLS,
+    name: str | None = None,
+) -> hv.Image:
+    """One field as a HoloViews Image with units, colour bar and hover text; NaN is transparent."""
+    hv = holoviews()
+    style = style_of(field, name)
+    shown, step = thin(field, max_cells)
+    low, high = default_limits(shown, name) if clim is None else clim
+    if not low < high:
+        raise ParameterError(f"the colour limits are {low} to {high}; give a low and a higher one.")
+    label = with_units(style.label, style.units)
+    note = "" if step == 1 else f", one of {step} by {step} posts shown"
+    values = shown.astype("float32").values
+    picture = hv.Image(
+        (shown["x"].values, shown["y"].values, values), kdims=["x", "y"], vdims=["value"]
+    )
+    return picture.opts(
+        cmap=cmap or style.cmap,
+        clim=(low, high),
+        colorbar=True,
+        alpha=alpha,
+        clipping_colors={"NaN": "#00000000"},
+        tools=["hover"],
+        title=f"{label}{note}",
+        hooks=[_in_step(style.label, style.units)],
+        backend="bokeh",
+        **map_axes(field),
+    )
+
+
+def frame_size(field: xr.DataArray, size: int) -> dict[str, int]:
+    """Width and height of the plot frame, so that a metre is as long on both axes."""
+    width = abs(float(field["x"][-1] - field["x"][0])) or 1.0
+    height = abs(float(field["y"][-1] - field["y"][0])) or 1.0
+    scale = size / max(width, height)
+    return {
+        "frame_width": max(int(width * scale), 120),
+        "frame_height": max(int(height * scale), 120),
+    }
+
+
+def hillshade_image(shade: xr.DataArray, *, max_cells: int = MAX_CELLS) -> hv.Image:
+    """Shaded relief in grey, to lie under a map."""
+    hv = holoviews()
+    shown, _ = thin(shade, max_cells)
+    values = shown.astype("float32").values
+    low, high = colour_limits(values)
+    # From middle grey on: black shadows would swallow the colours above them.
+    limits = (low - (high - low), high)
+    return hv.Image((shown["x"].values, shown["y"].values, values), ["x", "y"], ["shade"]).opts(
+        cmap="gray", clim=limits, colorbar=False, clipping_colors={"NaN": "#00000000"},
+        backend="bokeh",
+    )  # fmt: skip
+
+
+def outline_paths(outlines: Any, like: xr.Dataset) -> hv.Path:
+    """Glacier outlines, of any CRS, as thin lines in the coordinates of `like`."""
+    from glaciertoolkit.grids import read_outlines
+
+    hv = holoviews()
+    lines = rings(read_outlines(outlines, like, allow_empty=True))
+    paths = hv.Path(lines, kdims=["x", "y"])
+    # A glacier that leaves the map must not stretch its axes.
+    return paths.opts(color="#111111", line_width=1.2, apply_ranges=False, backend="bokeh")
+
+
+def velocity_map(
+    ds: xr.Dataset,
+    variable: str = "v",
+    *,
+    clim: tuple[float, float] | None = None,
+    cmap: str | None = None,
+    hillshade: xr.DataArray | None = None,
+    outlines: Any = None,
+    max_cells: int = MAX_CELLS,
+    size: int = 480,
+) -> hv.Overlay:
+    """Map of one variable of a velocity Dataset, in its own coordinates.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        Dataset with dims ``(y, x)``.
+    variable : str
+        The variable to show, for example ``"v"``, ``"dx"`` or ``"correlation"``.
+    clim : tuple of float, optional
+        Colour limits in the variable's unit; default the 1st to 99th percentile, symmetric about
+        zero for components.
+    cmap : str, optional
+        Name of a colour map; default viridis or cividis for magnitudes, coolwarm for components.
+    hillshade : xarray.DataArray, optional
+        Shaded relief to lie under the map, on any grid of the same CRS.
+    outlines : path or geopandas.GeoDataFrame, optional
+        Glacier outlines in any CRS, drawn on top.
+    max_cells : int
+        Larger maps are thinned to every n-th post, and their title says so.
+    size : int
+        Length of the longer side of the map, in screen pixels.
+
+    Returns
+    -------
+    holoviews.Overlay
+
+    Raises
+    ------
+    MissingVariableError
+        Where the Dataset lacks `variable`.
+    ParameterError
+        Where the colour limits are reversed or equal.
+    """
+    hv = holoviews()
+    if variable == "flag":
+        return flag_map(ds, max_cells=max_cells, size=size)
+    validate(ds, needs=(variable,))
+    alpha = 1.0 if hillshade is None else 0.7
+    layers = [image(ds[variable], clim=clim, cmap=cmap, alpha=alpha, max_cells=max_cells)]
+    if hillshade is not None:
+        layers.insert(0, hillshade_image(hillshade, max_cells=max_cells))
+    if outlines is not None:
+        layers.append(outline_paths(outlines, ds))
+    frame = frame_size(ds[variable], size)
+    axes = map_axes(ds[variable])
+    return hv.Overlay(layers).opts(**frame, **axes, toolbar="above", backend="bokeh")
+
+
+def flag_image(
+    ds: xr.Dataset, *, max_cells: int = MAX_CELLS, legend: bool = True
+) -> tuple[hv.Image, FlagClasses]:
+    """The flag classes as an Image, with the words beside its colour bar or without the bar."""
+    hv = holoviews()
+    classes = flag_classes(ds)
+    codes = xr.DataArray(classes.codes, dims=("y", "x"), coords={"y": ds["y"], "x": ds["x"]})
+    shown, step = thin(codes, max_cells)
+    note = "" if step == 1 else f", one of {step} by {step} posts shown"
+    values = shown.values.astype("float32")
+
+    words = [
+        f"{label} {100 * share:.1f} %"
+        for label, share in zip(classes.labels, classes.shares, strict=True)
+    ]
+    picture = hv.Image((shown["x"].values, shown["y"].values, values), ["x", "y"], ["value"]).opts(
+        cmap=classes.colours,
+        clim=(-0.5, len(classes.labels) - 0.5),
+        colorbar=True,
+        clipping_colors={"NaN": "#00000000"},
+        title=f"{SHORT_LABELS['flag']}{note}",
+        tools=["hover"],
+        alpha=1.0,
+        hooks=[_in_step("post", "", words, bar_visible=legend)],
+        backend="bokeh",
+        **map_axes(ds["flag"]),
+    )
+    return picture, classes
+
+
+def flag_map(ds: xr.Dataset, *, max_cells: int = MAX_CELLS, size: int = 480) -> hv.Overlay:
+    """Map of why posts are missing or doubtful, with the shares of all posts in the legend.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        Dataset with the variable `flag`.
+    max_cells : int
+        Larger maps are thinned to every n-th post; the shares count all of them.
+    size : int
+        Length of the longer side of the map, in screen pixels.
+
+    Raises
+    ------
+    MissingVariableError
+        Where the Dataset has no `flag`.
+    """
+    hv = holoviews()
+    picture, _ = flag_image(ds, max_cells=max_cells)
+    frame = frame_size(ds["flag"], size)
+    axes = map_axes(ds["flag"])
+    return hv.Overlay([picture]).opts(**frame, **axes, toolbar="above", backend="bokeh")

@@ -1,0 +1,249 @@
+"""Plots as HoloViews elements: maps, histograms, profiles. No Panel, no state, no science."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from glaciertoolkit.conventions import validate
+from glaciertoolkit.errors import InputError
+from glaciertoolkit.maps import flag_map, holoviews, velocity_map
+from glaciertoolkit.styles import (
+    OTHER_COLOUR,
+    STABLE_COLOUR,
+    colour_limits,
+    default_limits,
+    flag_classes,
+    style_of,
+    with_units,
+)
+
+if TYPE_CHECKING:
+    import holoviews as hv
+
+LINE_PLOT_WIDTH = 560
+
+__all__ = [
+    "flag_bars",
+    "flag_map",
+    "histogram",
+    "profile_curve",
+    "residual_histograms",
+    "velocity_map",
+]
+
+
+def _extent(width: int | None, height: int) -> dict[str, Any]:
+    """Size options: a width in screen pixels, or as wide as the page where it is None."""
+    wide = {"responsive": True} if width is None else {"width": width}
+    return {**wide, "height": height, "toolbar": "above", "backend": "bokeh"}
+
+
+def value_groups(ds: xr.Dataset, variable: str) -> dict[str, np.ndarray[Any, Any]]:
+    """The finite values of a variable: on stable ground and on ice, where `ds` knows them.
+
+    Stable ground is the bool variable `stable`, ice the bool variable `ice`, or else all that is
+    not stable.
+    """
+    validate(ds, needs=(variable,))
+    values = np.asarray(ds[variable].values, dtype=np.float64)
+    finite = np.isfinite(values)
+    masks = {
+        name: np.asarray(ds[name].values, dtype=bool) for name in ("stable", "ice") if name in ds
+    }
+    if not masks:
+        return {"all posts": values[finite]}
+    groups = {}
+    if "stable" in masks:
+        groups["stable ground"] = values[finite & masks["stable"]]
+    if "ice" in masks:
+        groups["glacier ice"] = values[finite & masks["ice"]]
+    else:
+        groups["ice and other"] = values[finite & ~masks["stable"]]
+    return groups
+
+
+def histogram(
+    ds: xr.Dataset,
+    variable: str = "v",
+    *,
+    bins: int = 60,
+    limits: tuple[float, float] | None = None,
+    width: int | None = LINE_PLOT_WIDTH,
+    height: int = 280,
+) -> hv.Overlay:
+    """Histogram of one variable, for stable ground and the rest apart where `stable` is known.
+
+    Each group is scaled to its own number of posts, so that a small patch of stable ground can be
+    compared with a large glacier.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        Dataset with dims ``(y, x)``, with the bool variable `stable` or without.
+    variable : str
+        The variable to count.
+    bins : int
+        Number of bins between the limits.
+    limits : tuple of float, optional
+        Range of the axis in the variable's unit; default its 1st to 99th percentile. The title
+        says which share of the posts lies outside.
+    width, height : int
+        Size in screen pixels; a width of None fills the page.
+
+    Raises
+    ------
+    MissingVariableError
+        Where the Dataset lacks `variable`.
+    InputError
+        Where the variable has no finite value.
+    """
+    hv = holoviews()
+    groups = value_groups(ds, variable)
+    everything = np.concatenate(list(groups.values()))
+    if everything.size == 0:
+        raise InputError(f"{variable} has no value at any of these posts; the flag map shows why.")
+    style = style_of(ds[variable], variable)
+    low, high = limits or default_limits(ds[variable], variable)
+    outside = 100 * float(np.mean((everything < low) | (everything > high)))
+    colours = {"stable ground": STABLE_COLOUR}
+    x = hv.Dimension(f"{variable}_value", label=with_units(style.label, style.units))
+    share = hv.Dimension("share", label="share of posts (%)")
+    layers = []
+    for label, values in groups.items():
+        if values.size:
+            counts, edges = np.histogram(values, bins=bins, range=(low, high))
+            bars = hv.Histogram(
+                (edges, 100 * counts / values.size), kdims=[x], vdims=[share], label=label
+            )
+            colour = colours.get(label, OTHER_COLOUR)
+            style_opts = {"color": colour, "alpha": 0.55, "line_color": None, "xlim": (low, high)}
+            layers.append(bars.opts(**style_opts, framewise=True, backend="bokeh"))
+    return hv.Overlay(layers).opts(
+        title=f"histogram ({outside:.1f} % lie outside this range)",
+        legend_position="top_right",
+        xlim=(low, high),
+        **_extent(width, height),
+    )
+
+
+def profile_curve(
+    profile: xr.Dataset,
+    variable: str = "v",
+    *,
+    colour: str = OTHER_COLOUR,
+    width: int | None = LINE_PLOT_WIDTH,
+    height: int = 280,
+) -> hv.Overlay:
+    """A variable along a line, with a band of one standard error where its error is known.
+
+    Parameters
+    ----------
+    profile : xarray.Dataset
+        Dataset over `distance` in metres, as `profile` returns it.
+    variable : str
+        The variable to show; the band takes ``<variable>_error``.
+    colour : str
+        Colour of line and band.
+    width, height : int
+        Size in screen pixels; a width of None fills the page.
+
+    Raises
+    ------
+    MissingVariableError
+        Where the profile lacks `variable` or `distance`.
+    """
+    hv = holoviews()
+    validate(profile, needs=("distance", variable))
+    style = style_of(profile[variable], variable)
+    distance = profile["distance"].values / 1000
+    values = np.asarray(profile[variable].values, dtype=np.float64)
+    kdim = hv.Dimension("along", label="distance along the line (km)")
+    vdim = hv.Dimension(f"{variable}_along", label=with_units(style.label, style.units))
+    # framewise must sit on the elements themselves: on an Overlay alone the axes never move.
+    curve = hv.Curve((distance, values), kdim, vdim, label=style.label)
+    layers = [curve.opts(color=colour, line_width=2, framewise=True, tools=["hover"])]
+    error = profile.get(f"{variable}_error")
+    if error is not None:
+        band = hv.Spread((distance, values, error.values), kdim, [vdim, "error"], label="± 1 sigma")
+        layers.insert(0, band.opts(color=colour, alpha=0.25, line_color=None, framewise=True))
+    return hv.Overlay(layers).opts(
+        title=f"profile: {style.label}" + (" ± 1 sigma" if error is not None else ""),
+        show_grid=True,
+        show_legend=False,
+        **_extent(width, height),
+    )
+
+
+def residual_histograms(
+    steps: Mapping[str, tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]], *, bins: int = 120
+) -> hv.Layout:
+    """Motion left on stable ground after each correction, one plot a component.
+
+    Parameters
+    ----------
+    steps : mapping
+        From the name of a step to the residuals ``(dx, dy)`` in metres on stable ground, in the
+        order of the processing.
+    bins : int
+        Number of bins.
+
+    Raises
+    ------
+    InputError
+        Where there is no step, or no finite residual.
+    """
+    hv = holoviews()
+    if not steps:
+        raise InputError("there is no step to show; give at least one pair of residuals.")
+    plots = []
+    for axis, name in enumerate(("dx", "dy")):
+        arrays = {label: np.asarray(pair[axis], dtype=np.float64) for label, pair in steps.items()}
+        arrays = {label: values[np.isfinite(values)] for label, values in arrays.items()}
+        if not any(values.size for values in arrays.values()):
+            raise InputError(f"the residuals of {name} hold no finite value.")
+        limits = colour_limits(np.concatenate(list(arrays.values())))
+        kdim = hv.Dimension(f"{name}_residual", label=f"residual of {name} on stable ground (m)")
+        layers = []
+        for label, values in arrays.items():
+            counts, edges = np.histogram(values, bins=bins, range=limits)
+            share = 100 * counts / max(values.size, 1)
+            centres = (edges[:-1] + edges[1:]) / 2
+            curve = hv.Curve((centres, share), kdim, ("share", "share of posts (%)"), label=label)
+            layers.append(curve.opts(interpolation="steps-mid", line_width=2, backend="bokeh"))
+        plots.append(hv.Overlay(layers).opts(legend_position="top_right", **_extent(480, 300)))
+    return hv.Layout(plots).opts(shared_axes=False, backend="bokeh")
+
+
+def flag_bars(ds: xr.Dataset, *, width: int | None = LINE_PLOT_WIDTH, height: int = 280) -> hv.Bars:
+    """The share of posts in each class of the flag map, in the colours of that map.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        Dataset with the variable `flag`.
+    width, height : int
+        Size in screen pixels; a width of None fills the page.
+
+    Raises
+    ------
+    MissingVariableError
+        Where the Dataset has no `flag`.
+    """
+    hv = holoviews()
+    classes = flag_classes(ds)
+    named = [f"{n} {100 * s:.1f} %" for n, s in zip(classes.labels, classes.shares, strict=True)]
+    rows = list(zip(named, (100 * s for s in classes.shares), classes.colours, strict=True))
+    bars = hv.Bars(rows[::-1], kdims=["class"], vdims=[("percent", "share of posts (%)"), "colour"])
+    return bars.opts(
+        color="colour",
+        invert_axes=True,
+        xlabel="",
+        tools=["hover"],
+        line_color=None,
+        title="why posts are missing or doubtful",
+        **_extent(width, height),
+    )

@@ -1,0 +1,145 @@
+"""Write a scene to files as a user would have them: images, DEM, outlines; and the truth."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from glaciertoolkit.errors import FileError
+from glaciertoolkit.simulate import parameters as par
+from glaciertoolkit.simulate.products import simulate_dem, simulate_outlines
+
+COMPRESSION = {"zlib": True, "complevel": 4}
+
+
+def write_pair(
+    scene: xr.Dataset, folder: str | os.PathLike[str], *, truth: bool = True
+) -> dict[str, Path]:
+    """Write the images of a scene, its DEM, its outlines and its truth into a folder.
+
+    Large scenes are computed and written strip by strip. All files appear together once all are
+    written; files of the same names are replaced.
+
+    Parameters
+    ----------
+    scene : xarray.Dataset
+        What `simulate_pair` returned, or a part of it.
+    folder : path
+        Made if it does not exist.
+    truth : bool
+        Whether to write `truth.nc` as well.
+
+    Returns
+    -------
+    dict of str to Path
+        `reference` and `secondary` (``YYYYMMDD.tif``: tiled float32 GeoTIFFs, nodata NaN, with
+        the tags ``ACQUISITION_TIME`` (ISO) and ``TIFFTAG_DATETIME``), `dem` (``dem.tif``),
+        `outlines` (``outlines.gpkg``, not written without ice) and `truth` (``truth.nc``).
+
+    Raises
+    ------
+    FileError
+        The folder cannot be made or written.
+    """
+    par.of_scene(scene)
+    folder = Path(folder)
+    with _all_or_nothing(folder) as aside:
+        names = _image_names(scene)
+        _write_images(scene, {image: aside / name for image, name in names.items()})
+        simulate_dem(scene).rio.to_raster(
+            aside / "dem.tif", tiled=True, compress="deflate", predictor=3
+        )
+        names["dem"] = "dem.tif"
+        outlines = simulate_outlines(scene)
+        if len(outlines):
+            outlines.to_file(aside / "outlines.gpkg", driver="GPKG")
+            names["outlines"] = "outlines.gpkg"
+        if truth:
+            _write_truth(scene, aside / "truth.nc")
+            names["truth"] = "truth.nc"
+    return {what: folder / name for what, name in names.items()}
+
+
+@contextmanager
+def _all_or_nothing(folder: Path) -> Iterator[Path]:
+    """A folder beside the files to come; they move into place when the block ends well."""
+    aside: Path | None = None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
+        yield aside
+        for path in sorted(aside.iterdir()):
+            path.replace(folder / path.name)
+    except OSError as error:
+        raise FileError(
+            f"write_pair: cannot write to {folder} ({error.strerror or error}); "
+            "give a folder that can be written and has space."
+        ) from error
+    finally:
+        if aside is not None:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def _image_names(scene: xr.Dataset) -> dict[str, str]:
+    """File names from the dates; with the time of day where both are of one day."""
+    times = {k: scene[f"{k}_time"].values for k in ("reference", "secondary")}
+    for unit in ("D", "s"):
+        stamps = {
+            k: str(np.datetime_as_string(t, unit=unit)).replace("-", "").replace(":", "")
+            for k, t in times.items()
+        }
+        if len(set(stamps.values())) == 2:
+            break
+    return {k: f"{stamp}.tif" for k, stamp in stamps.items()}
+
+
+def _write_images(scene: xr.Dataset, paths: dict[str, Path]) -> None:
+    import rasterio
+    from rasterio.windows import Window
+
+    rows, columns = scene.sizes["y"], scene.sizes["x"]
+    for image, path in paths.items():
+        data = scene[image]
+        real = data.dtype.kind == "f"
+        with rasterio.open(
+            path,
+            "w",
+            driver="GTiff",
+            height=rows,
+            width=columns,
+            count=1,
+            dtype=data.dtype.name,
+            crs=scene.rio.crs,
+            transform=scene.rio.transform(recalc=True),
+            nodata=np.nan if real else None,
+            tiled=True,
+            blockxsize=512,
+            blockysize=512,
+            compress="deflate",
+            predictor=3 if real else 1,
+            bigtiff="if_safer",
+        ) as out:
+            time = scene[f"{image}_time"].values
+            stamp = str(np.datetime_as_string(time, unit="s"))
+            out.update_tags(
+                ACQUISITION_TIME=stamp,
+                TIFFTAG_DATETIME=stamp.replace("-", ":").replace("T", " "),
+                AREA_OR_POINT="Area",
+            )
+            out.set_band_description(1, str(data.attrs.get("long_name", image)))
+            for first in range(0, rows, par.TILE):
+                strip = data[first : first + par.TILE].values
+                out.write(strip, 1, window=Window(0, first, columns, strip.shape[0]))
+
+
+def _write_truth(scene: xr.Dataset, path: Path) -> None:
+    kept = [name for name in scene.data_vars if name not in ("reference", "secondary")]
+    truth = scene[kept].drop_encoding()
+    truth.to_netcdf(path, engine="h5netcdf", encoding={name: dict(COMPRESSION) for name in kept})

@@ -1,0 +1,137 @@
+"""Elevation, slope and aspect of the ground under the templates."""
+
+from __future__ import annotations
+
+import math
+import os
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from glaciertoolkit.conventions import describe
+from glaciertoolkit.errors import ParameterError
+from glaciertoolkit.grids import (
+    Grid,
+    crs_of,
+    grid_spacing,
+    match_raster,
+    on_posts,
+    pixel_size,
+    post_transform,
+    template_metres,
+)
+from glaciertoolkit.terrain.surface import Array, aspect_of, horn, slope_of
+
+FOOTPRINT_CELLS = 8
+"""Cells of the working grid across a footprint, where the DEM has that many."""
+
+KNOWN = 0.5
+"""Least share of a footprint with an elevation."""
+
+
+def terrain_at_posts(
+    like: Grid,
+    dem: str | os.PathLike[str] | Grid,
+    *,
+    smooth: float | None = None,
+    min_coverage: float = 0.5,
+) -> xr.Dataset:
+    """Elevation, slope and aspect at the posts, of the ground that a template sees.
+
+    Parameters
+    ----------
+    like : xarray.Dataset or xarray.DataArray
+        The grid with the posts, in metres.
+    dem : path or xarray.DataArray
+        Elevation, m, in any CRS and resolution.
+    smooth : float, optional
+        Edge, m, of the square over which elevations are averaged first; 0 for none. By default
+        the template of `like` where it records one, else the spacing of the posts.
+    min_coverage : float
+        As in `match_raster`.
+
+    Returns
+    -------
+    xarray.Dataset
+        `elevation` (m), `slope` and `aspect` (degrees; aspect is the direction of steepest
+        descent, clockwise from grid north), float32, (y, x). NaN where the DEM covers less than
+        half of the square. Computed at once.
+
+    Raises
+    ------
+    GridError
+        As `match_raster`, or a grid in degrees.
+    ParameterError
+        `smooth` is negative.
+
+    Notes
+    -----
+    The DEM is brought to a grid that contains the posts and resolves the square, averaged over
+    it, and differentiated there (`slope`).
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> x = 10.0 * np.arange(40)
+    >>> dem = xr.DataArray(np.tile(x, (40, 1)), coords={"y": x, "x": x}, dims=("y", "x"))
+    >>> posts = xr.Dataset(coords={"y": [150.0, 200.0], "x": [150.0, 200.0]})
+    >>> terrain_at_posts(posts, dem, smooth=60).slope.values.round(3).tolist()
+    [[45.0, 45.0], [45.0, 45.0]]
+    """
+    posts = grid_spacing(like)
+    if smooth is None:
+        smooth = template_metres(like) or float(np.mean(posts))
+    if not smooth >= 0 or not math.isfinite(smooth):
+        raise ParameterError(f"smooth must be metres, 0 or more; got {smooth!r}.")
+    resolved = max(min(pixel_size(dem, like)), smooth / FOOTPRINT_CELLS)
+    parts = tuple(max(1, math.ceil(p / resolved - 1e-6)) for p in posts)
+    cells = tuple(p / n for p, n in zip(posts, parts, strict=True))
+    margins = tuple(math.ceil(smooth / 2 / cell) + 1 for cell in cells)
+    fine = _fine_grid(like, parts, margins)
+    z = _box_mean(match_raster(dem, fine, min_coverage=min_coverage).values, smooth, cells)
+    transform = post_transform(fine)
+    gradient = horn(z, transform.a, transform.e)
+    take = tuple(
+        slice(m, m + (like.sizes[dim] - 1) * n + 1, n)
+        for dim, m, n in zip(("y", "x"), margins, parts, strict=True)
+    )
+    values = {"elevation": z, "slope": slope_of(*gradient), "aspect": aspect_of(*gradient)}
+    out = xr.Dataset({name: on_posts(v[take], like, name=name) for name, v in values.items()})
+    out.attrs["smooth"] = float(smooth)
+    return describe(out)
+
+
+def _fine_grid(like: Grid, parts: tuple[int, ...], margins: tuple[int, ...]) -> xr.Dataset:
+    """Each cell of the posts in `parts`, with `margins` of the parts around; holds every post."""
+    coords = {}
+    for dim, n, m in zip(("y", "x"), parts, margins, strict=True):
+        posts = np.asarray(like[dim].values, float)
+        step = (posts[-1] - posts[0]) / (posts.size - 1) / n
+        coords[dim] = posts[0] + step * np.arange(-m, (posts.size - 1) * n + m + 1)
+    fine = xr.Dataset(coords=coords)
+    crs = crs_of(like)
+    return fine if crs is None else fine.rio.write_crs(crs)
+
+
+def _box_mean(z: Array, edge: float, cells: tuple[float, ...]) -> Array:
+    """Mean over a square of `edge` metres, the missing left out."""
+    from scipy.ndimage import convolve1d
+
+    known = np.isfinite(z)
+    total, weight = np.where(known, z, np.float32(0)), known.astype(np.float32)
+    for axis, cell in enumerate(cells):
+        kernel = _box(edge / cell)
+        total = convolve1d(total, kernel, axis=axis, mode="constant")
+        weight = convolve1d(weight, kernel, axis=axis, mode="constant")
+    mean = np.full(z.shape, np.nan, np.float32)
+    np.divide(total, weight, out=mean, where=weight > KNOWN - 1e-6)
+    return mean
+
+
+def _box(cells: float) -> npt.NDArray[np.float64]:
+    """Weights of a window `cells` wide, the cells at its ends counted in part."""
+    half = max(0, math.ceil((cells - 1) / 2))
+    overlap = (cells + 1) / 2 - np.abs(np.arange(-half, half + 1))
+    kernel = np.clip(overlap, 0.0, 1.0)
+    return np.asarray(kernel / kernel.sum())

@@ -1,0 +1,214 @@
+"""The catalog: what it reads, what it refuses, and what the built-in one promises."""
+
+import copy
+import pickle
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+import rioxarray  # noqa: F401  (registers .rio)
+import xarray as xr
+import yaml
+from shapely.geometry import box
+
+from glaciertoolkit.catalog import DRIVERS, Catalog, open_catalog
+from glaciertoolkit.errors import CatalogError, FileError, ParameterError
+
+GOOD = """
+meta:
+  name: test
+  roots: [nowhere, data]
+dem:
+  data_type: RasterDataset
+  uri: dem.tif
+  driver: {name: rasterio, options: {chunks: {x: 10, y: 20}}}
+  metadata: {title: A <small> DEM, units: m, license: CC0-1.0}
+outlines:
+  data_type: GeoDataFrame
+  uri: outlines.gpkg
+  driver: pyogrio
+cube:
+  data_type: RasterDataset
+  uri: cube.zarr
+  driver: raster_xarray
+table:
+  data_type: DataFrame
+  uri: table.csv
+  driver: pandas
+absent:
+  data_type: RasterDataset
+  uri: absent.tif
+  driver: rasterio
+  metadata: {get: register with the provider and download it.}
+far:
+  data_type: RasterDataset
+  uri: https://example.org/far.tif
+  driver: rasterio
+"""
+
+
+@pytest.fixture
+def catalog(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    elevation = xr.DataArray(
+        np.arange(1200, dtype="int16").reshape(30, 40),
+        {"y": 3.1e6 - 12.0 * np.arange(30), "x": 5e5 + 12.0 * np.arange(40)},
+        ("y", "x"),
+    ).rio.write_crs(32645)
+    elevation.rio.write_nodata(0).rio.to_raster(data / "dem.tif")
+    frame = gpd.GeoDataFrame({"rgi_id": ["a"]}, geometry=[box(0, 0, 1, 1)], crs=32645)
+    frame.to_file(data / "outlines.gpkg")
+    xr.Dataset({"v": ("t", [1.0, 2.0])}).to_zarr(data / "cube.zarr", consolidated=False)
+    pd.DataFrame({"a": [1, 2]}).to_csv(data / "table.csv", index=False)
+    (tmp_path / "catalog.yaml").write_text(GOOD)
+    return open_catalog(tmp_path / "catalog.yaml")
+
+
+def refuse(tmp_path, text):
+    (tmp_path / "bad.yaml").write_text(text)
+    with pytest.raises(CatalogError) as caught:
+        open_catalog(tmp_path / "bad.yaml")
+    return str(caught.value)
+
+
+def test_a_catalog_is_a_mapping_with_attributes(catalog):
+    assert list(catalog) == ["dem", "outlines", "cube", "table", "absent", "far"]
+    assert len(catalog) == 6
+    assert "dem" in catalog
+    assert "demo" not in catalog
+    assert catalog["dem"] is catalog.dem
+    assert {"dem", "outlines", "keys", "values"} <= set(dir(catalog))
+    assert catalog._ipython_key_completions_() == list(catalog)
+
+
+def test_what_is_on_disk(catalog):
+    on_disk = [name for name, entry in catalog.items() if entry.on_disk]
+    assert on_disk == ["dem", "outlines", "cube", "table"]
+
+
+def test_every_driver_opens_its_kind(catalog):
+    dem = catalog.dem.open()
+    assert dem.chunks == ((20, 10), (10, 10, 10, 10))
+    assert dem.dtype == np.float32
+    assert int(np.isnan(dem).sum()) == 1
+    assert dem.rio.crs.to_epsg() == 32645
+    assert catalog.dem.open(chunks=None).chunks is None
+    assert list(catalog.outlines.open().rgi_id) == ["a"]
+    assert float(catalog.cube.open(consolidated=False).v.sum()) == 3
+    assert list(catalog.table.open(nrows=1).a) == [1]
+
+
+def test_several_bands_stay_together_unless_one_is_chosen(catalog, tmp_path):
+    stack = xr.concat([catalog.dem.open(chunks=None)] * 3, "band")
+    stack.rio.to_raster(tmp_path / "data" / "dem.tif")
+    assert catalog.dem.open().dims == ("band", "y", "x")
+    assert catalog.dem.open(band=2).dims == ("y", "x")
+    with pytest.raises(ParameterError, match="band=4 is out of range: the catalog entry 'dem'"):
+        catalog.dem.open(band=4)
+
+
+def test_an_unknown_name_lists_its_neighbours(catalog):
+    with pytest.raises(CatalogError, match="has no entry 'outline'; did you mean outlines"):
+        catalog["outline"]
+    with pytest.raises(AttributeError, match="did you mean dem"):
+        catalog.dam  # noqa: B018
+    with pytest.raises(CatalogError, match="it has dem, outlines, cube, table, absent, far"):
+        catalog["velocity"]
+    assert catalog.get("velocity") is None
+    assert not hasattr(catalog, "_repr_png_")
+
+
+def test_what_is_not_there_says_how_to_get_it(catalog, tmp_path):
+    with pytest.raises(
+        FileError, match=r"'absent': .*absent\.tif is not there; register with .* it\.$"
+    ):
+        catalog.absent.open()
+    (tmp_path / "data" / "outlines.gpkg").write_text("rubbish")
+    with pytest.raises(FileError, match=r"'outlines': .* cannot be opened with pyogrio"):
+        catalog.outlines.open()
+
+
+def test_what_it_prints(catalog):
+    assert "<Catalog catalog.yaml: 6 entries>" in repr(catalog)
+    assert "on disk  A <small> DEM" in repr(catalog)
+    assert "units: m" in repr(catalog.dem)
+    page = catalog._repr_html_()
+    assert "A &lt;small&gt; DEM" in page
+    assert page.count("<tr>") == 7
+
+
+def test_it_can_be_copied_and_pickled(catalog):
+    for other in (copy.deepcopy(catalog), pickle.loads(pickle.dumps(catalog))):
+        assert dict(other) == dict(catalog)
+
+
+ENTRY = "a:\n  data_type: RasterDataset\n  uri: a.tif\n  driver: rasterio\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [1, 2", "bad.yaml is not YAML at line"),
+        ("- a\n- b", "bad.yaml must be a mapping of names"),
+        (ENTRY + ENTRY, "has 'a' twice"),
+        (ENTRY + "  uri: b.tif\n", "has 'uri' twice"),
+        (ENTRY + "  path: b.tif\n", "'a' has the unknown key 'path'; known are data_type, driver"),
+        ("meta: {root: x}\n" + ENTRY, "'meta' of the catalog bad.yaml has the unknown key 'root'"),
+        ("meta: {roots: x}\n" + ENTRY, "'roots' of the catalog bad.yaml must be a list"),
+        ("a: 3", "'a' must be a mapping of names, not 3"),
+        ("a: {uri: a.tif, driver: rasterio}", "'a' lacks 'data_type'; add it"),
+        (
+            ENTRY.replace("RasterDataset", "Raster"),
+            "data_type 'Raster' is not one of RasterDataset",
+        ),
+        (ENTRY.replace("a.tif", "[]"), "uri must be a path or an address"),
+        (ENTRY.replace("rasterio", "pandas"), "driver 'pandas' does not open a RasterDataset; use"),
+        (ENTRY.replace("rasterio", "{name: rasterio, kwargs: 1}"), "unknown key 'kwargs'"),
+        (ENTRY + "  metadata: text\n", "metadata must be a mapping"),
+    ],
+)
+def test_what_is_malformed_is_refused(tmp_path, text, message):
+    assert message in refuse(tmp_path, text)
+
+
+def test_a_catalog_that_cannot_be_read(tmp_path):
+    with pytest.raises(FileError, match=r"none\.yaml cannot be read .*; check the path"):
+        open_catalog(tmp_path / "none.yaml")
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(FileError, match=r"binary\.yaml cannot be read"):
+        open_catalog(tmp_path / "binary.yaml")
+
+
+def test_an_empty_catalog(tmp_path):
+    (tmp_path / "empty.yaml").write_text("# nothing yet\n")
+    assert len(open_catalog(tmp_path / "empty.yaml")) == 0
+
+
+def test_the_built_in_catalog_is_relative_to_where_one_works(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    catalog = open_catalog()
+    assert isinstance(catalog, Catalog)
+    assert catalog.demo_dem.location == str(tmp_path / "out/demo/input/dem.tif")
+    with pytest.raises(FileError, match="run `glaciertoolkit demo --out out/demo`"):
+        catalog.demo_dem.open()
+
+
+@pytest.mark.parametrize("name", list(open_catalog()))
+def test_every_built_in_entry_says_what_a_user_must_know(name):
+    entry = open_catalog()[name]
+    assert entry.driver in DRIVERS[entry.data_type]
+    needed = ("title", "provider", "variables", "units", "crs", "license", "access", "role", "get")
+    for key in needed:
+        assert isinstance(entry.metadata.get(key), str), key
+    assert entry.metadata["access"] in ("open", "login", "made")
+    assert not entry.uri.startswith("/")
+
+
+def test_the_published_data_set_is_described_by_its_facts():
+    facts = open_catalog().gf3_velocity_qtp.metadata
+    text = yaml.safe_dump(facts)
+    for fact in ("5.85 GB", "26-44 N, 70-100 E", "float32", "12 m", "2019-2020", "0.5 m"):
+        assert fact in text
+    assert facts["access"] == "login"

@@ -1,0 +1,128 @@
+"""A served app in a real headless Chromium: what the tests of all apps share."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
+
+# Bokeh's own views know what is drawn, whatever the shadow DOM around them looks like.
+FIGURES = """() => {
+  const found = []
+  const walk = (view) => {
+    if (view.model.type === 'Figure') found.push(view)
+    for (const child of view.child_views || []) walk(child)
+  }
+  const label = (side) => side.map((part) => part.axis_label).find((text) => text) ?? ''
+  if (!window.Bokeh) return found
+  for (const root of Bokeh.index.roots) walk(root)
+  return found.map((view) => {
+    const box = view.el.getBoundingClientRect(), frame = view.frame.bbox, model = view.model
+    return {
+      x: box.x + frame.left, y: box.y + frame.top, w: frame.width, h: frame.height,
+      left: box.x, right: box.x + box.width,
+      xr: [model.x_range.start, model.x_range.end], yr: [model.y_range.start, model.y_range.end],
+      title: model.title.text, xlabel: label(model.below), ylabel: label(model.left),
+      glyphs: model.renderers.filter((r) => r.glyph).map((r) => ({
+        type: r.glyph.type, visible: r.visible,
+        x: Array.from(r.data_source.data[r.glyph.x?.field] ?? []),
+        y: Array.from(r.data_source.data[r.glyph.y?.field] ?? []),
+      })),
+    }
+  })
+}"""
+
+
+@dataclass
+class Window:
+    """A page that shows an app, with what went wrong on it."""
+
+    page: Any
+    errors: list[str] = field(default_factory=list)
+    outside: list[str] = field(default_factory=list)
+
+    def open(self, url: str, figures: int, *, width: int = 1280, height: int = 900) -> None:
+        self.page.set_viewport_size({"width": width, "height": height})
+        self.page.goto(url)
+        self.page.wait_for_function(f"() => ({FIGURES})().length === {figures}", timeout=60_000)
+        self.settle()
+
+    def settle(self, milliseconds: int = 700) -> None:
+        self.page.wait_for_timeout(milliseconds)
+
+    def figures(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.page.evaluate(FIGURES)
+        return found
+
+    def click_map(self, x: float, y: float) -> None:
+        """Click the first figure at these data coordinates."""
+        frame = self.figures()[0]
+        px = frame["x"] + (x - frame["xr"][0]) / (frame["xr"][1] - frame["xr"][0]) * frame["w"]
+        py = frame["y"] + (frame["yr"][1] - y) / (frame["yr"][1] - frame["yr"][0]) * frame["h"]
+        self.page.mouse.move(px, py, steps=4)
+        self.page.mouse.click(px, py)
+        self.settle()
+
+    def text(self) -> str:
+        """All that can be read on the page, inside the shadow roots too."""
+        walk = """() => { const out = []; const walk = (node) => {
+          if (node.shadowRoot) walk(node.shadowRoot)
+          for (const c of node.childNodes) {
+            if (c.nodeType === 3) out.push(c.textContent)
+            else if (!['STYLE', 'SCRIPT'].includes(c.nodeName)) walk(c)
+          } }; walk(document.body); return out.join(' ') }"""
+        return " ".join(str(self.page.evaluate(walk)).split())
+
+    def screenshot(self, path: Path) -> Path:
+        self.page.screenshot(path=path, full_page=True)
+        assert path.stat().st_size > 10_000
+        return path
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if not Path(CHROMIUM).exists():
+        pytest.skip(f"no Chromium at {CHROMIUM}; set the variable CHROMIUM to its path")
+    flags = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+    with sync_api.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def window(chromium: Any) -> Iterator[Window]:
+    context = chromium.new_context()
+    found = Window(context.new_page())
+
+    def requested(request: Any) -> None:
+        if not request.url.startswith(("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:")):
+            found.outside.append(request.url)
+
+    def said(message: Any) -> None:
+        if message.type == "error":
+            found.errors.append(message.text)
+
+    found.page.on("request", requested)
+    found.page.on("console", said)
+    found.page.on("pageerror", lambda error: found.errors.append(str(error)))
+    yield found
+    context.close()
+
+
+@pytest.fixture(autouse=True)
+def _stop_servers() -> Iterator[None]:
+    """A served thread would keep pytest alive for ever after its last test."""
+    yield
+    import panel as pn
+
+    pn.state.kill_all_servers()
+    pn.state._thread_id_.clear()

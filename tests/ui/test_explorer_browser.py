@@ -1,0 +1,168 @@
+"""The explorer as a person sees it: served, in a real headless Chromium, without a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import panel as pn
+import pytest
+import xarray as xr
+from shapely.geometry import LineString
+from velocity_scene import elevation_model, outlines_table, velocity_scene
+
+from glaciertoolkit.apps.explorer import Explorer
+from glaciertoolkit.apps.serve import serve_explorer, usable_port
+from glaciertoolkit.profiles import profile
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+X0, Y0, POST = 480_000.0, 3_100_000.0, 48.0
+
+
+@pytest.fixture(scope="module")
+def scene() -> xr.Dataset:
+    return velocity_scene()
+
+
+def served(view: Explorer) -> str:
+    """Serve one Explorer, so that the test can look at both of its sides."""
+    port = usable_port("127.0.0.1")
+    origin = f"127.0.0.1:{port}"
+    pn.serve(view, port=port, address="127.0.0.1", websocket_origin=origin, threaded=True,
+             show=False, verbose=False)  # fmt: skip
+    return f"http://{origin}/"
+
+
+def longest_line(figure: dict[str, Any]) -> np.ndarray:
+    lines = [g for g in figure["glyphs"] if g["type"] == "Line"]
+    best = max(lines, key=lambda g: len(g["x"]))
+    return np.array([best["x"], best["y"]], dtype=float)
+
+
+@pytest.mark.parametrize("width", [1280, 1920])
+def test_opens_offline_and_fits_the_screen(
+    window: Any, scene: xr.Dataset, width: int, tmp_path: Path
+) -> None:
+    page = serve_explorer(scene, dem=elevation_model(), outlines=outlines_table(), threaded=True)
+    window.open(page.url, 4, width=width)
+    assert window.errors == []
+    assert window.outside == []
+    figures = window.figures()
+    labels = [(f["xlabel"], f["ylabel"]) for f in figures]
+    assert labels == [
+        ("easting (km)", "northing (km)"),
+        ("speed (m yr⁻¹)", "share of posts (%)"),
+        ("distance along the line (km)", "speed (m yr⁻¹)"),
+        ("distance along the line (km)", "elevation (m)"),
+    ]
+    # nothing hangs over the edge of the window, and nothing lies above something else
+    assert all(f["left"] >= 0 and f["right"] <= width for f in figures)
+    assert window.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert figures[0]["right"] <= figures[2]["left"]
+    across = (figures[0]["xr"][1] - figures[0]["xr"][0]) / figures[0]["w"]
+    upward = (figures[0]["yr"][1] - figures[0]["yr"][0]) / figures[0]["h"]
+    assert across == pytest.approx(upward, rel=0.01)  # a metre is as long on both axes
+    text = window.text()
+    assert "2019-09-03 to 2019-10-02 (29 days)" in text
+    window.screenshot(tmp_path / f"explorer_{width}.png")
+
+
+def test_a_click_adds_a_vertex_and_the_profile_follows(window: Any, scene: xr.Dataset) -> None:
+    view = Explorer(scene, dem=elevation_model())
+    window.open(served(view), 4)
+    before = longest_line(window.figures()[2])
+    assert len(view.line[0]) == 3
+    x, y = X0 + 110 * POST, Y0 - 75 * POST
+    window.click_map(x, y)
+    xs, ys = view.line
+    assert len(xs) == 4
+    assert xs[-1] == pytest.approx(x, abs=POST)
+    assert ys[-1] == pytest.approx(y, abs=POST)
+    line = LineString(np.column_stack([xs, ys]))
+    expected = profile(scene.assign(elevation=view.content.ds["elevation"]), line)
+    shown = longest_line(window.figures()[2])
+    assert shown.shape[1] > before.shape[1]
+    np.testing.assert_allclose(shown[0], expected.distance / 1000, rtol=1e-6)
+    np.testing.assert_allclose(shown[1], expected.v, rtol=1e-5)
+    elevation = longest_line(window.figures()[3])
+    np.testing.assert_allclose(elevation[1], expected.elevation, rtol=1e-4)
+    # the axis grows with the line
+    assert window.figures()[2]["xr"][1] >= float(expected.distance[-1]) / 1000 - 1e-6
+    assert window.errors == []
+
+
+def test_the_layer_selector_changes_map_histogram_and_profile(
+    window: Any, scene: xr.Dataset, tmp_path: Path
+) -> None:
+    view = Explorer(scene, dem=elevation_model(), outlines=outlines_table())
+    window.open(served(view), 4)
+    for label, name, title in (
+        ("velocity along x", "vx", "velocity along x (m yr⁻¹)"),
+        ("correlation at the peak", "correlation", "correlation at the peak"),
+        ("elevation", "elevation", "elevation (m)"),
+    ):
+        window.page.locator("select").first.select_option(label=label)
+        window.settle(1500)
+        assert view.layer == name
+        figures = window.figures()
+        assert figures[0]["title"] == title
+        assert figures[1]["xlabel"] == title
+        assert figures[2]["ylabel"] == title
+        window.screenshot(tmp_path / f"{name}.png")
+    assert view.cmap == "cividis"
+    window.page.locator("select").first.select_option(label="why missing or doubtful")
+    window.settle(1500)
+    assert window.figures()[0]["title"] == "why missing or doubtful"
+    assert window.figures()[2]["ylabel"] == "speed (m yr⁻¹)"
+    window.screenshot(tmp_path / "flag.png")
+    window.page.locator("select").first.select_option(label="speed")
+    window.settle(1500)
+    assert window.figures()[0]["title"] == "speed (m yr⁻¹)"
+    window.screenshot(tmp_path / "speed_again.png")
+    assert window.errors == []
+
+
+def test_the_buttons_shorten_and_forget_the_line(window: Any, scene: xr.Dataset) -> None:
+    view = Explorer(scene)
+    window.open(served(view), 3)
+    window.page.get_by_text("Remove last point", exact=True).click()
+    window.settle()
+    assert len(view.line[0]) == 2
+    window.page.get_by_text("New line", exact=True).click()
+    window.settle()
+    assert view.line == ([], [])
+    assert "a line needs at least two points" in window.text()
+    window.click_map(X0 + 40 * POST, Y0 - 60 * POST)
+    window.click_map(X0 + 90 * POST, Y0 - 55 * POST)
+    assert view.line[0] == pytest.approx([X0 + 40 * POST, X0 + 90 * POST], abs=POST)
+    assert view.along is not None
+    assert "a line needs at least two points" not in window.text()
+    assert window.errors == []
+
+
+def test_what_is_missing_is_said_in_a_sentence(window: Any, scene: xr.Dataset) -> None:
+    bare = scene[["dx", "dy"]]
+    window.open(serve_explorer(bare, threaded=True).url, 3)
+    text = window.text()
+    assert "There is no velocity here, only displacement" in text
+    assert "No elevation model was given" in text
+    assert "Stable ground is not known" in text
+    assert "Traceback" not in text
+    assert window.errors == []
+
+
+def test_a_line_over_missing_ground_says_so(window: Any, scene: xr.Dataset) -> None:
+    view = Explorer(scene)
+    window.open(served(view), 3)
+    window.page.get_by_text("New line", exact=True).click()
+    window.settle()
+    window.click_map(X0 + 3 * POST, Y0 - 3 * POST)
+    window.click_map(X0 + 20 * POST, Y0 - 11 * POST)
+    assert len(view.line[0]) == 2
+    assert view.along is None
+    assert "No post along this line has a value" in window.text()
+    assert window.errors == []
