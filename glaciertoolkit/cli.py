@@ -73,7 +73,7 @@ def run(
     disparity_reach: Annotated[float | None, option("disparity_reach")] = None,
     median_threshold: Annotated[float | None, option("median_threshold")] = None,
     median_floor: Annotated[float | None, option("median_floor")] = None,
-    min_posts: Annotated[int | None, option("min_posts")] = None,
+    min_island: Annotated[float | None, option("min_island")] = None,
     max_speed: Annotated[float | None, option("max_speed")] = None,
     smooth: Annotated[int | None, option("smooth")] = None,
     folds: Annotated[int | None, option("folds")] = None,

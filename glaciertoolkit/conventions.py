@@ -59,7 +59,7 @@ FLAG_MEANINGS: dict[Flag, str] = {
     Flag.OUTLIER_DISPARITY: "too few neighbours agree with the displacement (disparity filter)",
     Flag.OUTLIER_MEDIAN: "the displacement differs from its neighbours (normalised median test)",
     Flag.OUTLIER_DIRECTION: "the direction differs from that of the neighbours",
-    Flag.SMALL_OBJECT: "an isolated patch of a few posts",
+    Flag.SMALL_OBJECT: "an isolated patch smaller than a template",
     Flag.IMPLAUSIBLE_STRAIN: "the displacement gradient is larger than ice allows",
     Flag.NO_DEM: "no elevation here, the topography-related offset is unknown",
     Flag.LAYOVER: "radar layover",

@@ -35,7 +35,8 @@ def holoviews() -> Any:
     import holoviews as hv
 
     if "bokeh" not in hv.Store.renderers:
-        hv.extension("bokeh", logo=False)
+        # Inline: in a notebook the scripts come with the cell, not from a network.
+        hv.extension("bokeh", logo=False, inline=True)
     return hv
 
 

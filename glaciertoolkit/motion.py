@@ -8,6 +8,7 @@ import xarray as xr
 from glaciertoolkit.conventions import YEAR_DAYS, describe, interval_days, validate
 from glaciertoolkit.errors import DateError
 from glaciertoolkit.provenance import recorded
+from glaciertoolkit.vectors import magnitude_error
 
 
 @recorded
@@ -63,28 +64,11 @@ def velocity(ds: xr.Dataset) -> xr.Dataset:
     if {"dx_error", "dy_error"} <= set(ds.data_vars):
         for axis in ("x", "y"):
             out[f"v{axis}_error"] = ds[f"d{axis}_error"] * per_year
-        covariance = ds["dxdy_covariance"] * per_year**2 if "dxdy_covariance" in ds else 0
-        out["v_error"] = magnitude_error(
-            out["vx"], out["vy"], out["vx_error"], out["vy_error"], covariance
-        )
+        covariance = ds["dxdy_covariance"] * per_year**2 if "dxdy_covariance" in ds else 0.0
+        out["v_error"] = xr.apply_ufunc(
+            magnitude_error,
+            out["vx"], out["vy"], out["vx_error"], out["vy_error"], covariance,
+            dask="parallelized",
+            output_dtypes=[np.float32],
+        ).astype(np.float32)  # fmt: skip
     return describe(out)
-
-
-def magnitude_error(
-    x: xr.DataArray,
-    y: xr.DataArray,
-    x_error: xr.DataArray,
-    y_error: xr.DataArray,
-    covariance: xr.DataArray | float = 0.0,
-) -> xr.DataArray:
-    """1-sigma error of hypot(x, y), to first order.
-
-    Where the magnitude is zero its derivative is not defined; the root mean variance of the
-    components stands there.
-    """
-    square = x**2 + y**2
-    variance = x**2 * x_error**2 + y**2 * y_error**2 + 2 * x * y * covariance
-    at_rest = (x_error**2 + y_error**2) / 2
-    value = xr.where(square > 0, variance / square.where(square > 0), at_rest)
-    error: xr.DataArray = np.sqrt(value.clip(0)).astype(np.float32)
-    return error.where(np.isfinite(square))

@@ -16,6 +16,8 @@ import xarray as xr
 
 from glaciertoolkit.blocks import checkpoint, open_checkpoint
 from glaciertoolkit.correction.correct import correct
+from glaciertoolkit.correction.noise import filter_noise
+from glaciertoolkit.correction.surface import polynomial_terms
 from glaciertoolkit.errors import FileError, GlacierToolkitError
 from glaciertoolkit.io.atomic import atomic_folder
 from glaciertoolkit.io.images import open_pair
@@ -40,6 +42,16 @@ PRODUCTS = (
 )  # fmt: skip
 RECORDS = ("accuracy.json", "report.html", "run.yaml")
 
+TRACKING = (
+    "template", "search", "step", "method", "prefilter", "prefilter_sigma", "min_valid",
+    "false_alarm", "min_correlation", "min_peak_ratio",
+)  # fmt: skip
+FITTING = ("order", "deformation", "topography", "noise", "folds")
+FILTERING = (
+    "disparity_share", "disparity_reach", "median_threshold", "median_floor", "min_island",
+    "max_speed", "smooth",
+)  # fmt: skip
+
 Stage = Callable[[str], AbstractContextManager[None]]
 """Called with the name of each stage; its context lasts as long as the stage."""
 
@@ -50,12 +62,14 @@ def _silent(_: str) -> AbstractContextManager[None]:
 
 @dataclass(frozen=True)
 class Result:
-    """What a run made: the offsets, the final velocity, its statistics and the files."""
+    """What a run found: offsets, final velocity, accuracy, residuals by step, statistics."""
 
     offsets: xr.Dataset
     velocity: xr.Dataset
     accuracy: Accuracy
     residuals: dict[str, tuple[np.ndarray, np.ndarray]]
+    glaciers: pd.DataFrame | None
+    by_elevation: xr.Dataset | None
     files: dict[str, Path]
 
 
@@ -98,32 +112,33 @@ def run(
             settings.secondary,
             **settings.group("reference_date", "secondary_date"),
         )
-    with stage("Tracking"):
-        offsets = _tracked(pair, settings, folder)
-    with stage("Correcting"):
+        offsets = track(pair, **settings.group(*TRACKING))
         ground = _stable(offsets, settings)
-        offsets = offsets.load()
+        _check_corrections(offsets, settings)
+    with stage("Tracking"):
+        offsets = _computed(offsets, settings, folder).load()
+    with stage("Correcting"):
         motion = correct(
-            offsets, stable=ground, dem=settings.dem,
-            **settings.group(
-                "order", "deformation", "topography", "noise", "folds", "disparity_share",
-                "disparity_reach", "median_threshold", "median_floor", "min_posts", "max_speed",
-                "smooth",
-            ),
-        )  # fmt: skip
+            offsets, stable=ground, dem=settings.dem, **settings.group(*FITTING, *FILTERING)
+        )
     with stage("Assessing"):
-        result = velocity(motion)
-        found = accuracy(result)
-        residuals = residuals_by_step(offsets, result)
-        table = glaciers(result, settings.outlines) if settings.outlines else None
-        by_elevation = (
-            topography(result, settings.dem, outlines=settings.outlines) if settings.dem else None
-        )
+        result = _assess(offsets, velocity(motion), settings, folder)
     with stage("Writing the products"):
-        files = _write(
-            folder, settings, result, found, residuals, table, by_elevation, offsets, overwrite
-        )
-    return Result(offsets, result, found, residuals, files)
+        _write(result, settings, folder, overwrite=overwrite)
+    return result
+
+
+def _assess(offsets: xr.Dataset, ds: xr.Dataset, settings: Settings, folder: Path) -> Result:
+    dem, outlines = settings.dem, settings.outlines
+    return Result(
+        offsets=offsets,
+        velocity=ds,
+        accuracy=accuracy(ds),
+        residuals=residuals_by_step(offsets, ds),
+        glaciers=glaciers(ds, outlines) if outlines else None,
+        by_elevation=topography(ds, dem, outlines=outlines) if dem else None,
+        files={name: folder / name for name in _product_names(settings)},
+    )
 
 
 def residuals_by_step(
@@ -176,15 +191,14 @@ def _check_folder(folder: Path, names: list[str], *, overwrite: bool) -> None:
         raise FileError(f"the folder {folder} is not writable; choose another (--out).")
 
 
-TRACKING = (
-    "template", "search", "step", "method", "prefilter", "prefilter_sigma", "min_valid",
-    "false_alarm", "min_correlation", "min_peak_ratio",
-)  # fmt: skip
+def _check_corrections(offsets: xr.Dataset, settings: Settings) -> None:
+    """Meet wrong parameters before hours of tracking: nothing here is computed."""
+    polynomial_terms(settings.order)
+    filter_noise(offsets, **settings.group(*FILTERING))
 
 
-def _tracked(pair: xr.Dataset, settings: Settings, folder: Path) -> xr.Dataset:
+def _computed(offsets: xr.Dataset, settings: Settings, folder: Path) -> xr.Dataset:
     """The offsets, from the checkpoint of an earlier run if it is of the same pair."""
-    offsets = track(pair, **settings.group(*TRACKING))
     key = _key(settings)
     store = folder / CHECKPOINT
     if store.exists():
@@ -225,36 +239,33 @@ def _stable(offsets: xr.Dataset, settings: Settings) -> Any:
     )  # fmt: skip
 
 
-def _write(
-    folder: Path, settings: Settings, result: xr.Dataset, found: Accuracy,
-    residuals: dict[str, tuple[np.ndarray, np.ndarray]], table: pd.DataFrame | None,
-    by_elevation: xr.Dataset | None, offsets: xr.Dataset, overwrite: bool,
-) -> dict[str, Path]:  # fmt: skip
+def _write(result: Result, settings: Settings, folder: Path, *, overwrite: bool) -> None:
     """Make every product aside; they appear together when the last one is whole."""
     from glaciertoolkit import __version__
     from glaciertoolkit.report import write_report
 
-    names = _product_names(settings)
-    with atomic_folder(folder, names, overwrite=overwrite) as aside:
-        to_products(result, aside)
-        text = json.dumps(found.to_json(), indent=1, allow_nan=False)
+    ds = result.velocity
+    with atomic_folder(folder, result.files, overwrite=overwrite) as aside:
+        to_products(ds, aside)
+        text = json.dumps(result.accuracy.to_json(), indent=1, allow_nan=False)
         (aside / "accuracy.json").write_text(text + "\n", encoding="utf-8")
-        if table is not None:
-            table.to_csv(aside / "glaciers.csv", index=False)
+        if result.glaciers is not None:
+            result.glaciers.to_csv(aside / "glaciers.csv", index=False)
         write_report(
             aside / "report.html",
-            velocity=result,
-            raw=offsets,
-            accuracy=found,
-            steps=residuals,
-            topography=by_elevation,
-            glaciers=table,
-            history=history(result),
-            title=_title(result),
+            velocity=ds,
+            raw=result.offsets,
+            accuracy=result.accuracy,
+            steps=result.residuals,
+            topography=result.by_elevation,
+            glaciers=result.glaciers,
+            history=history(ds),
+            title=_title(ds),
             parameters=settings.to_dict(),
+            dem=settings.dem,
+            outlines=settings.outlines,
         )
         (aside / "run.yaml").write_text(to_yaml(settings, version=__version__), encoding="utf-8")
-    return {name: folder / name for name in names}
 
 
 def _title(ds: xr.Dataset) -> str:

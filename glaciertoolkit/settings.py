@@ -52,7 +52,7 @@ class Settings:
     disparity_reach: float = setting(0.2, "they agree within this share of the search radius")
     median_threshold: float = setting(3.0, "normalised median test, larger is laxer")
     median_floor: float = setting(0.1, "pixels of disagreement that are always allowed")
-    min_posts: int = setting(16, "smaller groups of posts are removed")
+    min_island: float = setting(1.0, "smaller groups of posts are removed, template edges")
     max_speed: float | None = setting(None, "largest plausible speed, metres per day")
     smooth: int = setting(0, "radius of a median filter on the result, posts")
     folds: int = setting(4, "spatial folds of the hold-out")

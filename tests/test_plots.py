@@ -87,7 +87,7 @@ def test_large_maps_are_thinned_and_say_so(scene: xr.Dataset) -> None:
     figure = rendered(plots.velocity_map(scene, max_cells=2_000))
     sent = figure.renderers[0].data_source.data["image"][0]
     assert sent.size <= 2_000
-    assert figure.title.text.endswith("one of 4 by 4 posts shown")
+    assert figure.title.text.endswith("one of 3 by 3 posts shown")
     assert set(sent[np.isfinite(sent)].tolist()) <= set(scene["v"].values.ravel().tolist())
     with pytest.raises(ParameterError, match="max_cells is 0"):
         styles.thin(scene["v"], 0)

@@ -46,7 +46,7 @@ def everything(ds: xr.Dataset) -> dict[str, Any]:
     glaciers = pd.DataFrame(
         {
             "rgi_id": [f"G{i:03}" for i in range(20)],
-            "name": [None, "<script>alert(1)</script>", *["x"] * 18],
+            "name": [None, *["x"] * 17, "<script>alert(1)</script>", "y"],
             "area_km2": np.linspace(1, 5, 20),
             "coverage": np.full(20, 0.5),
             "v_median": np.arange(20.0),

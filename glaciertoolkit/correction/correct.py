@@ -44,7 +44,7 @@ def correct(
     disparity_reach: float = 0.2,
     median_threshold: float = 3.0,
     median_floor: float = 0.1,
-    min_posts: int = 16,
+    min_island: float = 1.0,
     max_speed: float | None = None,
     smooth: int = 0,
 ) -> xr.Dataset:
@@ -68,7 +68,7 @@ def correct(
         False leaves a step out (to see what it does).
     folds : int
         Spatial folds of the hold-out; 0 for none.
-    disparity_share, disparity_reach, median_threshold, median_floor, min_posts, max_speed, smooth
+    disparity_share, disparity_reach, median_threshold, median_floor, min_island, max_speed, smooth
         See `filter_noise`.
 
     Returns
@@ -105,7 +105,7 @@ def correct(
         "disparity_reach": disparity_reach,
         "median_threshold": median_threshold,
         "median_floor": median_floor,
-        "min_posts": min_posts,
+        "min_island": min_island,
         "max_speed": max_speed,
     }
     if dem is None and topography:

@@ -100,8 +100,11 @@ def median_test(
 
 
 @njit(nogil=True, cache=True)
-def small_objects(valid: Any, least: Any) -> Any:
-    """True for posts of 4-connected groups of fewer than `least` valid posts."""
+def small_islands(valid: Any, height: Any, width: Any) -> Any:
+    """True for posts of 4-connected groups that are less than `height` by `width` posts in extent.
+
+    A group counts as small only if it is so in both directions.
+    """
     rows, cols = valid.shape
     seen = np.zeros((rows, cols), np.bool_)
     small = np.zeros((rows, cols), np.bool_)
@@ -114,16 +117,18 @@ def small_objects(valid: Any, least: Any) -> Any:
             top, done = 1, 0
             stack[0, 0], stack[0, 1] = y, x
             seen[y, x] = True
+            y0, y1, x0, x1 = y, y, x, x
             while done < top:
                 cy, cx = stack[done]
                 done += 1
+                y0, y1, x0, x1 = min(y0, cy), max(y1, cy), min(x0, cx), max(x1, cx)
                 for dy, dx in ((-1, 0), (1, 0), (0, -1), (0, 1)):
                     yy, xx = cy + dy, cx + dx
                     if 0 <= yy < rows and 0 <= xx < cols and valid[yy, xx] and not seen[yy, xx]:
                         seen[yy, xx] = True
                         stack[top, 0], stack[top, 1] = yy, xx
                         top += 1
-            if top < least:
+            if y1 - y0 + 1 < height and x1 - x0 + 1 < width:
                 for k in range(top):
                     small[stack[k, 0], stack[k, 1]] = True
     return small

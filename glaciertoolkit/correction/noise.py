@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +33,7 @@ class NoiseParameters:
     least_share: float
     threshold: float
     floor: float
-    min_posts: int
+    island: tuple[int, int]
     largest: float
     smooth: int
 
@@ -40,7 +41,7 @@ class NoiseParameters:
     def halo(self) -> int:
         """Posts around a tile that can change what happens inside it."""
         reach = sum(max(s) * RADIUS for s in self.strides) * PASSES
-        return reach + self.min_posts + self.smooth
+        return reach + max(self.island) + self.smooth
 
 
 def _window(tile: Tile, *, posts: tuple[int, int], halo: int) -> Window:
@@ -80,8 +81,8 @@ def noise_tile(
                     u, v, RADIUS, *stride, np.float32(p.threshold), np.float32(p.floor)
                 )
                 reject(bad, Flag.OUTLIER_MEDIAN)
-    if p.min_posts > 1:
-        reject(kernels.small_objects(np.isfinite(u), p.min_posts), Flag.SMALL_OBJECT)
+    if min(p.island) > 1:
+        reject(kernels.small_islands(np.isfinite(u), *p.island), Flag.SMALL_OBJECT)
     if p.smooth:
         u, v = kernels.median_smooth(u, p.smooth), kernels.median_smooth(v, p.smooth)
         flag[np.isfinite(u)] |= np.uint32(Flag.SMOOTHED)
@@ -100,7 +101,7 @@ def filter_noise(
     disparity_reach: float = 0.2,
     median_threshold: float = 3.0,
     median_floor: float = 0.1,
-    min_posts: int = 16,
+    min_island: float = 1.0,
     max_speed: float | None = None,
     smooth: int = 0,
 ) -> xr.Dataset:
@@ -123,8 +124,9 @@ def filter_noise(
         median absolute deviation plus `median_floor`; infinity switches it off.
     median_floor : float
         Pixels.
-    min_posts : int
-        Groups of fewer connected posts are removed; 1 keeps all.
+    min_island : float
+        Connected groups of posts that measure less than this many template edges are removed:
+        in one template there is no second measurement that could confirm the first. 0 keeps all.
     max_speed : float, optional
         Largest plausible speed, m per day; faster posts are removed.
     smooth : int
@@ -154,7 +156,7 @@ def filter_noise(
     """
     validate(ds, needs=("dx", "dy", "flag"))
     parameters = _parameters(
-        ds, disparity_share, disparity_reach, median_threshold, median_floor, min_posts,
+        ds, disparity_share, disparity_reach, median_threshold, median_floor, min_island,
         max_speed, smooth,
     )  # fmt: skip
     posts = (ds.sizes["y"], ds.sizes["x"])
@@ -189,7 +191,7 @@ def rejected(ds: xr.Dataset) -> xr.DataArray:
 
 
 def _parameters(
-    ds: xr.Dataset, share: float, reach: float, threshold: float, floor: float, min_posts: int,
+    ds: xr.Dataset, share: float, reach: float, threshold: float, floor: float, min_island: float,
     max_speed: float | None, smooth: int,
 ) -> NoiseParameters:  # fmt: skip
     for name, value, low, high in (
@@ -197,7 +199,7 @@ def _parameters(
         ("disparity_reach", reach, 0, 1),
         ("median_threshold", threshold, 1, np.inf),
         ("median_floor", floor, 0, 10),
-        ("min_posts", min_posts, 1, 64),
+        ("min_island", min_island, 0, 4),
         ("smooth", smooth, 0, 10),
     ):
         if not low <= value <= high:
@@ -216,7 +218,7 @@ def _parameters(
         least_share=share,
         threshold=threshold,
         floor=floor * metres,
-        min_posts=min_posts,
+        island=(math.ceil(min_island * cy), math.ceil(min_island * cx)),
         largest=np.inf if max_speed is None else max_speed * interval_days(ds),
         smooth=smooth,
     )

@@ -68,12 +68,15 @@ def remove_topography(ds: xr.Dataset, *, stable: Any, dem: Any) -> xr.Dataset:
 
 
 def elevation_at_posts(ds: xr.Dataset, dem: Any) -> xr.DataArray | None:
-    """The DEM on the posts of `ds`, chunked like it; None for None."""
-    from glaciertoolkit.grids import match_raster
+    """Mean elevation under each template, chunked like `ds`; None for None.
+
+    Tracking measures the mean offset over the template, so its elevation is a mean too.
+    """
+    from glaciertoolkit.terrain import terrain_at_posts
 
     if dem is None:
         return None
-    elevation = match_raster(dem, ds, name="elevation").astype(np.float32)
+    elevation = terrain_at_posts(ds, dem)["elevation"]
     chunks = ds["dx"].chunksizes
     return elevation.chunk(chunks) if chunks else elevation
 

@@ -13,6 +13,7 @@ import xarray as xr
 
 from glaciertoolkit.io import lattice, raster
 from glaciertoolkit.io.lattice import Lattice
+from glaciertoolkit.vectors import magnitude_error
 
 BLOCK = 512  # pixels along the edge of a block, and of a window in memory
 SAMPLE = 1_000_000  # values from which the range of the colours is taken
@@ -55,34 +56,6 @@ class Layer(NamedTuple):
     bands: tuple[Band, Band, Band, Band]
     variables: tuple[str, str, str]  # magnitude (may be missing in the Dataset), x, y
     covariance: str | None
-
-
-def magnitude_error(
-    x: npt.NDArray[Any],
-    y: npt.NDArray[Any],
-    x_error: npt.NDArray[Any],
-    y_error: npt.NDArray[Any],
-    covariance: npt.NDArray[Any] | float = 0.0,
-) -> npt.NDArray[Any]:
-    """1-sigma error of the length of a vector, from those of its components.
-
-    Notes
-    -----
-    To first order, with r the length,
-
-        s_r^2 = (x^2 s_x^2 + y^2 s_y^2 + 2 x y s_xy) / r^2
-
-    For a vector of length zero the direction is arbitrary; the mean over all of them is taken.
-    """
-    square = x * x + y * y
-    along = x * x * x_error**2 + y * y * y_error**2 + 2 * x * y * covariance
-    nowhere = square == 0
-    variance = np.where(
-        nowhere, (x_error**2 + y_error**2) / 2, along / np.where(nowhere, 1.0, square)
-    )
-    # Rounding may leave a strongly correlated pair just below zero.
-    error: npt.NDArray[Any] = np.sqrt(np.maximum(variance, 0.0))
-    return error
 
 
 def bands(ds: xr.Dataset, layer: Layer) -> Float32:
