@@ -82,11 +82,17 @@ def test_same_bits_whatever_the_chunks_and_scheduler(
 def test_same_bits_on_a_distributed_cluster(pair: xr.Dataset, eager: xr.Dataset) -> None:
     from distributed import Client, LocalCluster
 
+    # A loaded machine may take long to start two more interpreters.
+    patience = {
+        "distributed.comm.timeouts.connect": "180s",
+        "distributed.comm.timeouts.tcp": "180s",
+    }
     with (
+        dask.config.set(patience),
         LocalCluster(
             n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
         ) as cluster,
-        Client(cluster),
+        Client(cluster, timeout=180),
     ):
         for chunks in CHUNKS:
             out = chain(pair.chunk({"y": chunks[0], "x": chunks[1]}))
