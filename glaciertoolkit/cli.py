@@ -223,7 +223,9 @@ def _status() -> int:
         # A wrong option; the class lives in click or in typer's copy of it.
         if not hasattr(error, "format_message"):
             raise
-        typer.echo(f"Error: {error.format_message()}", err=True)
+        # Without a command it is the help, which has been shown already.
+        if message := error.format_message():
+            typer.echo(f"Error: {message}", err=True)
         return 2
     if status == INTERRUPTED:
         typer.echo("Interrupted: nothing half-written is left; run again to resume.", err=True)

@@ -30,13 +30,40 @@ if TYPE_CHECKING:
     import holoviews as hv
 
 
+def load() -> None:
+    """Make plots and apps work in this notebook page, without a network.
+
+    The first plot does so by itself. Call it in a cell of its own to have the scripts (some
+    megabytes) there, and again after reloading the page in the browser.
+    """
+    import holoviews as hv
+    import panel as pn
+    from holoviews.core.dimension import LabelledData
+
+    # Inline: scripts and style sheets come with the cell, not from a content delivery network.
+    pn.config.inline = True  # type: ignore[misc]  # it can be set, by way of __setattr__
+    hv.extension("bokeh", logo=False, inline=True)
+    hv.Store.set_display_hook("html+js", LabelledData, _displayed)
+
+
+def _displayed(element: Any) -> Any:
+    """What a notebook shows of an element: by Panel, since HoloViews fetches its style sheets."""
+    import holoviews as hv
+    import panel as pn
+
+    if hv.Store.current_backend != "bokeh":
+        from holoviews.ipython.display_hooks import pprint_display
+
+        return pprint_display(element)
+    return pn.pane.HoloViews(element)._repr_mimebundle_()
+
+
 def holoviews() -> Any:
     """HoloViews with its Bokeh backend loaded, wherever this runs."""
     import holoviews as hv
 
     if "bokeh" not in hv.Store.renderers:
-        # Inline: in a notebook the scripts come with the cell, not from a network.
-        hv.extension("bokeh", logo=False, inline=True)
+        load()
     return hv
 
 

@@ -10,7 +10,7 @@ import xarray as xr
 
 from glaciertoolkit.conventions import validate
 from glaciertoolkit.errors import InputError
-from glaciertoolkit.maps import flag_map, holoviews, velocity_map
+from glaciertoolkit.maps import flag_map, holoviews, load, velocity_map
 from glaciertoolkit.styles import (
     OTHER_COLOUR,
     STABLE_COLOUR,
@@ -30,6 +30,7 @@ __all__ = [
     "flag_bars",
     "flag_map",
     "histogram",
+    "load",
     "profile_curve",
     "residual_histograms",
     "velocity_map",

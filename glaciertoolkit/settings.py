@@ -58,6 +58,8 @@ class Settings:
     folds: int = setting(4, "spatial folds of the hold-out")
 
     def __post_init__(self) -> None:
+        for entry in dataclasses.fields(self):
+            _check_kind(entry.name, str(entry.type), getattr(self, entry.name))
         for name in ("reference", "secondary"):
             if not getattr(self, name):
                 raise ParameterError(f"no {name} image was given; give --{name} FILE.")
@@ -89,6 +91,22 @@ class Settings:
             if known[name].metadata.get("path") and value and value != EVERYWHERE:
                 values[name] = os.path.abspath(os.fspath(value))  # noqa: PTH100  keeps links
         return cls(**values)
+
+
+def _check_kind(name: str, kind: str, value: Any) -> None:
+    """A value of the right kind, as a hand-written run.yaml may hold anything."""
+    wanted = kind.removesuffix(" | None")
+    if value is None and kind != wanted:
+        return
+    kinds: dict[str, tuple[type | tuple[type, ...], str]] = {
+        "bool": (bool, "true or false"),
+        "int": (int, "a whole number"),
+        "float": ((int, float), "a number"),
+        "str": (str, "a text"),
+    }
+    accepted, words = kinds[wanted]
+    if not isinstance(value, accepted) or (isinstance(value, bool) and wanted != "bool"):
+        raise ParameterError(f"{name} must be {words}; got {value!r}.")
 
 
 def to_yaml(settings: Settings, *, version: str) -> str:

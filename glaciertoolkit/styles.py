@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
-MAX_CELLS = 1_000_000
+MAX_CELLS = 1024 * 1024
 """More cells than a screen has pixels only make the page heavy."""
 
 SEQUENTIAL = "viridis"

@@ -103,6 +103,9 @@ CASES: dict[str, tuple[Spoil, str]] = {
         lambda _, f: {"secondary": image(f, "20180101.tif")}, "swap|reversed|before"),
     "equal dates": (lambda _, f: {"secondary": image(f, "20190903_b.tif")}, "equal|same"),
     "unreadable date": (lambda _, __: {"reference_date": "soon"}, "soon"),
+    "one file twice": (
+        lambda given, _: {"secondary": given["reference"], "secondary_date": "2020-01-01"},
+        "the same file"),
     "missing file": (lambda _, f: {"reference": f / "20190101.tif"}, "20190101.tif"),
     "truncated file": (truncated, "20191002_cut.tif"),
     "constant image": (lambda _, f: {"reference": image(f, "20190901.tif", fill=7.0)}, "constant"),
@@ -181,6 +184,41 @@ def test_outlines_over_everything_leave_no_stable_ground(
     status, text = run(capsys, given)
     assert status == 1
     assert "stable" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("colour: red", "unknown setting colour"),
+        ("template: sixty", "template must be a whole number"),
+        ("noise: 3", "noise must be true or false"),
+        ("[1, 2", "not readable YAML"),
+        ("just words", "holds no settings"),
+    ],
+)
+def test_a_hand_written_record_is_checked(
+    text: str, words: str, inputs: dict[str, Any], tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    record = tmp_path / "run.yaml"
+    record.write_text(text)
+    given = {k: v for k, v in inputs.items() if k not in ("template", "order")}
+    status, said = run(capsys, {**given, "config": record})
+    assert status == 1
+    assert words in said
+    assert said.count("Error:") == 1
+
+
+def test_an_explorer_of_nothing_is_explained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv, sys.argv = sys.argv, ["glaciertoolkit", "explore", str(tmp_path / "nowhere")]
+    try:
+        with pytest.raises(SystemExit):
+            cli.main()
+    finally:
+        sys.argv = argv
+    assert "nowhere" in capsys.readouterr().err
 
 
 def test_an_unknown_catalog_is_explained(capsys: pytest.CaptureFixture[str]) -> None:

@@ -359,6 +359,4 @@ def explorer(
     InputError
         Where the Dataset is no map, or holds nothing that can be shown.
     """
-    # In the notebook this sends the scripts with the cell, so that no network is needed.
-    pn.extension(inline=True)
     return Explorer(ds, dem=dem, outlines=outlines)

@@ -132,6 +132,7 @@ def open_pair(
         )
     ]
     dates.check_order(taken[0].time, taken[1].time)
+    _check_two(reference, secondary)
     pair = _assemble(first, second, taken[0].time, taken[1].time)
     return record(
         pair,
@@ -185,6 +186,17 @@ def _open_image(
         )
     georeference.check_metric(out.crs, centre=out.lattice.centre, label=label)
     return out
+
+
+def _check_two(reference: ImageLike, secondary: ImageLike) -> None:
+    """One file twice gives perfect matches and no motion: surely a slip."""
+    if isinstance(reference, xr.DataArray) or isinstance(secondary, xr.DataArray):
+        return
+    if os.path.realpath(reference) == os.path.realpath(secondary):
+        raise InputError(
+            f"reference and secondary are the same file {raster.base_name(reference)}; give two "
+            f"images."
+        )
 
 
 def _label(role: str, name: str | None) -> str:

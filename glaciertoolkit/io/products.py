@@ -133,8 +133,9 @@ def open_products(folder: str | os.PathLike[str], *, chunks: Chunks = CHUNK) -> 
     path = Path(folder)
     path = path / DATASET if path.is_dir() else path
     if not path.is_file():
+        where = path.parent if path.name == DATASET else path
         raise FileError(
-            f"there is no {DATASET} in {path.parent}; write one with to_products() or "
+            f"there is no {DATASET} in {where}; write one with to_products() or "
             "`glaciertoolkit run`."
         )
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 from glaciertoolkit.errors import ParameterError
@@ -30,7 +31,8 @@ def both_axes(value: Size, name: str, *, least: int = 1) -> tuple[int, int]:
     else:
         pair = (value, value)
     for number in pair:
-        if isinstance(number, bool) or not float(number).is_integer() or number < least:
+        real = isinstance(number, Real) and not isinstance(number, bool)
+        if not real or not float(number).is_integer() or number < least:
             raise ParameterError(f"{name} must be whole pixels, {least} or more; got {value!r}.")
     return int(pair[0]), int(pair[1])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,9 @@ def test_runs_and_renders(client: NotebookClient) -> None:
     assert said == []
     shown = [out for out in outputs(cells) if out.output_type in ("display_data", "execute_result")]
     assert sum(RENDERED in out.data for out in shown) >= 2  # HoloViews and Panel really rendered
+    # nothing that is shown fetches a style sheet or a script from a network
+    pages = [out.data.get("text/html", "") for out in shown]
+    assert not any(re.search(r'"url":\s*"https?://', page) for page in pages)
     # every exercise asks, gives a hint to a wrong answer, and knows the right one
     exercises = [(i, c) for i, c in enumerate(cells) if "exercise" in c.metadata.get("tags", [])]
     assert exercises

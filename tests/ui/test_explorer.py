@@ -90,7 +90,7 @@ def test_an_all_nan_map_opens_and_says_so(scene: xr.Dataset) -> None:
     view = Explorer((scene[["v", "dx", "dy", "v_error"]] * np.nan).assign(flag=scene["flag"]))
     assert view.along is None
     assert "No post along this line" in view._status.object
-    assert "no value at any post" in view._histogram().object
+    assert "no value at any of these posts" in view._histogram().object
 
 
 def test_sentences_from_data_are_escaped(scene: xr.Dataset) -> None:
