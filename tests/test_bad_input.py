@@ -87,6 +87,16 @@ def a_file_as_folder(_: dict[str, Any], folder: Path) -> dict[str, Any]:
     return {"out": folder / "file"}
 
 
+def a_folder_in_a_file(_: dict[str, Any], folder: Path) -> dict[str, Any]:
+    (folder / "file").write_text("not a folder")
+    return {"out": folder / "file" / "out"}
+
+
+def outlines_elsewhere(given: dict[str, Any], folder: Path) -> dict[str, Any]:
+    del given["stable"]
+    return {"outlines": polygons(folder, "far.gpkg", east=EAST + 90_000)}
+
+
 CASES: dict[str, tuple[Spoil, str]] = {
     "other CRS": (lambda _, f: {"secondary": image(f, "20191003.tif", epsg=32644)}, "CRS"),
     "other pixel size": (
@@ -121,6 +131,7 @@ CASES: dict[str, tuple[Spoil, str]] = {
     "a word for a number": (lambda _, __: {"template": "big"}, "template"),
     "polygons elsewhere": (
         lambda _, f: {"stable": polygons(f, "far.gpkg", east=EAST + 90_000)}, "overlap|outside"),
+    "outlines elsewhere": (outlines_elsewhere, "overlap|outside"),
     "DEM elsewhere": (
         lambda _, f: {"dem": image(f, "dem.tif", east=EAST + 90_000)}, "overlap|cover"),
     "missing DEM": (lambda _, f: {"dem": f / "dem.tif"}, "dem.tif"),
@@ -128,6 +139,7 @@ CASES: dict[str, tuple[Spoil, str]] = {
         lambda _, f: {"stable": polygons(f, "tiny.gpkg", east=EAST + 400, width=20.0)},
         "stable"),
     "output is a file": (a_file_as_folder, "is a file"),
+    "output cannot be made": (a_folder_in_a_file, "cannot be made.*choose another"),
 }  # fmt: skip
 
 
@@ -137,7 +149,8 @@ def test_mistakes(
     case: str, inputs: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spoil, words = CASES[case]
-    arguments = {**inputs, **spoil(inputs, tmp_path)}
+    change = spoil(inputs, tmp_path)
+    arguments = {**inputs, **change}
     status, text = run(capsys, arguments)
     errors = [line for line in text.splitlines() if line.startswith("Error:")]
     assert status in (1, 2), text

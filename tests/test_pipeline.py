@@ -125,6 +125,8 @@ def test_interruption_leaves_no_half_product_and_a_second_run_completes(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        # Jobs that a shell starts in the background, the tests among them, may ignore SIGINT.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while not (out.exists() and any(out.iterdir())):
         assert process.poll() is None, "the run ended before it could be interrupted"

@@ -40,7 +40,8 @@ class NoiseParameters:
     @property
     def halo(self) -> int:
         """Posts around a tile that can change what happens inside it."""
-        reach = sum(max(s) * RADIUS for s in self.strides) * PASSES
+        # Two tests a stride, each looking RADIUS strides far, one after the other.
+        reach = 2 * RADIUS * PASSES * sum(max(s) for s in self.strides)
         return reach + max(self.island) + self.smooth
 
 

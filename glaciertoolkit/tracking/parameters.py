@@ -91,9 +91,10 @@ class TrackParameters:
     @property
     def posts(self) -> tuple[int, int]:
         """Number of posts (y, x): one wherever a template fits into the image."""
-        return tuple(
+        ny, nx = (
             (n - t) // s + 1 for n, t, s in zip(self.shape, self.template, self.step, strict=True)
-        )  # type: ignore[return-value]
+        )
+        return ny, nx
 
     @property
     def block(self) -> int:

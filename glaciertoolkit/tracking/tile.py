@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 import numpy.typing as npt
 
@@ -16,8 +18,11 @@ PLANES = (
     "flag",
 )  # fmt: skip
 
-FLATNESS = 1e-5
-"""A window whose standard deviation is below this share of the image's range is constant."""
+Kind = TypeVar("Kind", bound=np.generic)
+
+FLATNESS = 1e-6
+"""A window whose standard deviation is below this share of the largest value is constant: that
+is what float32 leaves of a constant."""
 
 
 def image_window(parameters: TrackParameters, tile: Tile) -> Window:
@@ -31,9 +36,7 @@ def image_window(parameters: TrackParameters, tile: Tile) -> Window:
     return Window(*edges)
 
 
-def _cut(
-    data: npt.NDArray[np.generic], y: int, x: int, rows: int, cols: int
-) -> npt.NDArray[np.generic]:
+def _cut(data: npt.NDArray[Kind], y: int, x: int, rows: int, cols: int) -> npt.NDArray[Kind]:
     """Rows x cols of `data` from (y, x), zero (False) beyond its edges."""
     out = np.zeros((rows, cols), data.dtype)
     top, left = max(y, 0), max(x, 0)
@@ -60,13 +63,13 @@ class Windows:
         a, a_valid = prepare(reference, parameters)
         b, b_valid = prepare(secondary, parameters)
         self.noise = surface_noise(a, b)
-        self.a: Image = _cut(a, y, x, rows, cols)  # type: ignore[assignment]
-        self.a_valid: Mask = _cut(a_valid, y, x, rows, cols)  # type: ignore[assignment]
+        self.a: Image = _cut(a, y, x, rows, cols)
+        self.a_valid: Mask = _cut(a_valid, y, x, rows, cols)
         spread = (rows + 2 * sy, cols + 2 * sx)
-        self.b: Image = _cut(b, y - sy, x - sx, *spread)  # type: ignore[assignment]
-        self.b_valid: Mask = _cut(b_valid, y - sy, x - sx, *spread)  # type: ignore[assignment]
+        self.b: Image = _cut(b, y - sy, x - sx, *spread)
+        self.b_valid: Mask = _cut(b_valid, y - sy, x - sx, *spread)
         inside = np.ones(b.shape, bool)
-        self.b_inside: Mask = _cut(inside, y - sy, x - sx, *spread)  # type: ignore[assignment]
+        self.b_inside: Mask = _cut(inside, y - sy, x - sx, *spread)
         self.floor = tuple(
             FLATNESS * float(np.abs(raw[ok]).max(initial=0)) + 1e-30
             for raw, ok in ((np.asarray(reference, np.float32), np.isfinite(reference)),
