@@ -32,7 +32,7 @@ DEFAULTS = {f.name: f.default for f in dataclasses.fields(Settings)}
 def option(name: str, *flags: str) -> Any:
     """A command-line option for a field of `Settings`; None stands for "not given"."""
     default = DEFAULTS[name]
-    shown = "" if default in (None, "") else f" [default: {_shown(default)}]"
+    shown = "" if default in (None, "") else f" Default: {_shown(default)}."
     return typer.Option(*flags, help=HELP[name][0].upper() + HELP[name][1:] + "." + shown)
 
 

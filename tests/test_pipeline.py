@@ -88,6 +88,11 @@ def test_products_hold_what_they_promise(demo: tuple[Path, str]) -> None:
             found = accuracy[ground][variable]
             wanted = {"bias", "median", "std", "rmse", "nmad", "p95", "n", "n_effective", "unit"}
             assert wanted <= set(found)
+    opened = gt.open_products(folder).load()
+    # what tracking was told survives the file, so that the statistics can be made again
+    assert opened.attrs["template"] == [64, 64]
+    assert opened.glacier.accuracy().to_json() == accuracy
+    assert "Stable ground that the fit did not see" in opened.glacier.summary()
     report = (folder / "report.html").read_text()
     assert "http://" not in report.replace("http://www.w3.org", "")
     assert "https://" not in report
@@ -153,6 +158,13 @@ def test_run_resumes_from_its_checkpoint(demo: tuple[Path, str], tmp_path: Path)
     done = call("run", *arguments(demo), "--out", out, "--overwrite", "--search", 14)
     assert done.returncode == 0
     assert not mark.exists()
+
+
+def test_help_explains_every_parameter_with_its_default() -> None:
+    text = call("run", "--help", env={**os.environ, "COLUMNS": "200"}).stdout
+    for name, default in (("template", "64"), ("order", "2"), ("disparity-share", "0.32")):
+        line = next(line for line in text.splitlines() if f"--{name} " in line)
+        assert f"Default: {default}." in line
 
 
 def test_settings_survive_yaml(tmp_path: Path) -> None:

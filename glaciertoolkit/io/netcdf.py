@@ -110,10 +110,19 @@ def _attrs(attrs: Mapping[Any, Any]) -> dict[str, Any]:
         simple = plain(value)
         if isinstance(simple, bool):
             simple = int(simple)
+        elif _numbers(simple):
+            simple = np.asarray(simple)
         elif isinstance(simple, dict | list):
             simple = json.dumps(simple)
         kept[str(key)] = simple
     return kept
+
+
+def _numbers(value: Any) -> bool:
+    """Whether `value` is a list that netCDF can hold as it is."""
+    if not isinstance(value, list) or not value:
+        return False
+    return all(isinstance(item, int | float) and not isinstance(item, bool) for item in value)
 
 
 def _encoding(array: xr.DataArray) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from glaciertoolkit.conventions import GRID_MAPPING, TIME_COORDS, describe, interval_days, validate
@@ -146,6 +147,8 @@ def open_products(folder: str | os.PathLike[str], *, chunks: Chunks = CHUNK) -> 
         raise FileError(
             f"{path} cannot be read as netCDF, it is damaged or something else; write it again."
         ) from error
+    # Numbers come back as arrays; in memory they are plain lists.
+    ds.attrs = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in ds.attrs.items()}
     if chunks is not None:
         ds = ds.chunk(plane_chunks(chunks))
     return describe(ds)
