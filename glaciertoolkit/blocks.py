@@ -200,12 +200,20 @@ def checkpoint(
             f"{target} already exists; reopen it with open_checkpoint(), choose another path, "
             f"or give overwrite=True."
         )
-    plain = ds.copy()
+    plain = _regular(ds)
     for variable in plain.variables.values():
         variable.encoding = {}
     with atomic_path(target, overwrite=overwrite) as temporary:
         plain.to_zarr(temporary, mode="w", consolidated=False)
     return open_checkpoint(target)
+
+
+def _regular(ds: xr.Dataset) -> xr.Dataset:
+    """`ds` with chunks of one size along each dimension, as a Zarr store needs them."""
+    if not is_lazy(ds):
+        return ds.copy()
+    out = ds.unify_chunks()
+    return out.chunk({dim: max(sizes) for dim, sizes in out.chunksizes.items()})
 
 
 def open_checkpoint(path: str | os.PathLike[str]) -> xr.Dataset:

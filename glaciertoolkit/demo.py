@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from glaciertoolkit.errors import ParameterError
-from glaciertoolkit.pipeline import Result, Stage, _silent, run
+from glaciertoolkit.pipeline import Result, Stage, run, silent
 from glaciertoolkit.robust import nmad
 from glaciertoolkit.settings import Settings
 from glaciertoolkit.simulate import simulate_pair, true_motion, write_pair
@@ -29,7 +29,7 @@ class Demonstration:
 
 def demonstrate(
     out: str | os.PathLike[str], *, size: str = "large", seed: int = 7, overwrite: bool = False,
-    stage: Stage = _silent,
+    stage: Stage = silent,
 ) -> Demonstration:  # fmt: skip
     """Simulate a pair of radar images, run the chain on it and compare with the truth.
 

@@ -56,7 +56,8 @@ Stage = Callable[[str], AbstractContextManager[None]]
 """Called with the name of each stage; its context lasts as long as the stage."""
 
 
-def _silent(_: str) -> AbstractContextManager[None]:
+def silent(_: str) -> AbstractContextManager[None]:
+    """No progress at all."""
     return nullcontext()
 
 
@@ -75,7 +76,7 @@ class Result:
 
 def run(
     settings: Settings, out: str | os.PathLike[str], *, overwrite: bool = False,
-    stage: Stage = _silent,
+    stage: Stage = silent,
 ) -> Result:  # fmt: skip
     """Track, correct and assess an image pair and write all products into the folder `out`.
 

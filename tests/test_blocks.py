@@ -31,6 +31,12 @@ def test_checkpoint_returns_the_same_dataset_lazily(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["offsets.zarr"]
 
 
+def test_irregular_chunks_are_stored_all_the_same(tmp_path: Path) -> None:
+    ds = offset_field((30, 30))
+    stored = checkpoint(ds.chunk({"y": (3, 20, 7), "x": (30,)}), tmp_path / "a.zarr")
+    xr.testing.assert_equal(stored.compute(), ds)
+
+
 def test_checkpoint_does_not_overwrite_unasked(tmp_path: Path) -> None:
     ds = offset_field((10, 10))
     checkpoint(ds, tmp_path / "a.zarr")

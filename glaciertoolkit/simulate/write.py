@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
-from glaciertoolkit.errors import FileError
+from glaciertoolkit.io.atomic import atomic_folder
 from glaciertoolkit.simulate import parameters as par
 from glaciertoolkit.simulate.products import simulate_dem, simulate_outlines
 
@@ -49,42 +45,21 @@ def write_pair(
         The folder cannot be made or written.
     """
     par.of_scene(scene)
-    folder = Path(folder)
-    with _all_or_nothing(folder) as aside:
-        names = _image_names(scene)
-        _write_images(scene, {image: aside / name for image, name in names.items()})
-        simulate_dem(scene).rio.to_raster(
-            aside / "dem.tif", tiled=True, compress="deflate", predictor=3
-        )
-        names["dem"] = "dem.tif"
-        outlines = simulate_outlines(scene)
+    outlines = simulate_outlines(scene)
+    names = _image_names(scene) | {"dem": "dem.tif"}
+    if len(outlines):
+        names["outlines"] = "outlines.gpkg"
+    if truth:
+        names["truth"] = "truth.nc"
+    with atomic_folder(folder, names.values(), overwrite=True) as aside:
+        paths = {what: aside / name for what, name in names.items()}
+        _write_images(scene, {image: paths[image] for image in ("reference", "secondary")})
+        simulate_dem(scene).rio.to_raster(paths["dem"], tiled=True, compress="deflate", predictor=3)
         if len(outlines):
-            outlines.to_file(aside / "outlines.gpkg", driver="GPKG")
-            names["outlines"] = "outlines.gpkg"
+            outlines.to_file(paths["outlines"], driver="GPKG")
         if truth:
-            _write_truth(scene, aside / "truth.nc")
-            names["truth"] = "truth.nc"
-    return {what: folder / name for what, name in names.items()}
-
-
-@contextmanager
-def _all_or_nothing(folder: Path) -> Iterator[Path]:
-    """A folder beside the files to come; they move into place when the block ends well."""
-    aside: Path | None = None
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
-        yield aside
-        for path in sorted(aside.iterdir()):
-            path.replace(folder / path.name)
-    except OSError as error:
-        raise FileError(
-            f"write_pair: cannot write to {folder} ({error.strerror or error}); "
-            "give a folder that can be written and has space."
-        ) from error
-    finally:
-        if aside is not None:
-            shutil.rmtree(aside, ignore_errors=True)
+            _write_truth(scene, paths["truth"])
+    return {what: Path(folder) / name for what, name in names.items()}
 
 
 def _image_names(scene: xr.Dataset) -> dict[str, str]:
