@@ -22,6 +22,7 @@ STATISTICS = (
 DISPLACEMENTS = ("dx", "dy", "d")
 VELOCITIES = ("vx", "vy", "v")
 TABLE = ("bias", "median", "std", "rmse", "nmad", "p95", "within_half_metre", "n", "n_effective")
+HEADS = {"within_half_metre": "in 0.5 m", "n_effective": "n eff."}
 UNITLESS = ("n", "n_effective", "within_half_metre")
 
 
@@ -43,15 +44,16 @@ class Accuracy(xr.Dataset):
                     yield ground, variable, str(self[name].attrs["units"]), found
 
     def __repr__(self) -> str:
-        head = f"{'ground':8} {'':3} " + " ".join(f"{s:>10.10}" for s in TABLE) + "  unit"
+        head = f"{'ground':8} {'':3} " + " ".join(f"{HEADS.get(s, s):>9}" for s in TABLE) + "  unit"
         lines = ["Residual motion of stable terrain", head]
         for ground, variable, unit, found in self.rows():
-            numbers = " ".join(f"{_short(found[s]):>10}" for s in TABLE)
+            numbers = " ".join(f"{_short(found[s]):>9}" for s in TABLE)
             lines.append(f"{ground:8} {variable:3} {numbers}  {unit}")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{s}</th>" for s in ("ground", "", *TABLE, "unit"))
+        titles = ("ground", "", *(HEADS.get(s, s) for s in TABLE), "unit")
+        head = "".join(f"<th>{s}</th>" for s in titles)
         body = "".join(
             f"<tr><td>{g}</td><td>{v}</td>"
             + "".join(f"<td>{_short(f[s])}</td>" for s in TABLE)

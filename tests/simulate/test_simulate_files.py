@@ -130,7 +130,7 @@ def test_nothing_is_left_where_writing_fails(
 ) -> None:
     scene = simulate_pair(size=100, glaciers=False)
     (tmp_path / "file").write_text("")
-    with pytest.raises(FileError, match="cannot write to the folder.*choose another"):
+    with pytest.raises(FileError, match=r"cannot write to the folder.*choose another"):
         write_pair(scene, tmp_path / "file")
 
     def full(*_: object) -> None:
