@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -38,30 +41,55 @@ def _edge(shape: tuple[int, ...], taps: npt.NDArray[np.float32]) -> Image:
     return np.outer(rows, cols).astype(np.float32)
 
 
-def prepare(image: npt.NDArray[np.floating], parameters: TrackParameters) -> tuple[Image, Mask]:
+FLATNESS = 1e-6
+"""A window whose standard deviation is below this share of the largest value is constant: that
+is what float32 leaves of a constant."""
+ABSURD = 1e18
+"""Larger values are no measurement but an undeclared "no data"; they count as missing."""
+
+
+class Prepared(NamedTuple):
+    """A window ready for matching.
+
+    `image`: float32, zero where missing, with a mean close to zero and a spread close to one, so
+    that float32 sums of products keep their digits. `valid`: where it is not missing. `floor`:
+    standard deviation, in the units of `image`, below which a window is constant.
+    """
+
+    image: Image
+    valid: Mask
+    floor: float
+
+
+def prepare(image: npt.NDArray[np.generic], parameters: TrackParameters) -> Prepared:
     """A window of an image made ready for matching.
 
     Parameters
     ----------
     image : numpy.ndarray
-        2-D, NaN or infinite where there is no data.
+        2-D; NaN, infinite or absurdly large where there is no data.
     parameters : TrackParameters
         Says which prefilter.
 
     Returns
     -------
-    image, valid : numpy.ndarray
-        float32 with zeros where not valid and a mean close to zero (so that float32 sums of
-        products keep their digits), and where it is valid.
+    Prepared
     """
-    data = np.asarray(image, np.float32)
-    valid = np.isfinite(data)
+    with np.errstate(over="ignore"):
+        data = np.asarray(image, np.float32)
+    valid = np.isfinite(data) & (np.abs(data) < ABSURD)
     if parameters.prefilter == "log":
-        positive = data > 0
-        valid &= positive
-        data = np.log(np.where(positive, data, np.float32(1)))
-    mean = data.mean(where=valid, dtype=np.float64) if valid.any() else 0.0
+        valid &= data > 0
+        data = np.log(np.where(valid, data, np.float32(1)))
+    data = np.where(valid, data, np.float32(0))
+    largest = float(np.abs(data).max(initial=0))
+    count = max(int(valid.sum()), 1)
+    mean = data.sum(dtype=np.float64) / count
     data = np.where(valid, data - np.float32(mean), np.float32(0))
+    spread = math.sqrt(float((data.astype(np.float64) ** 2).sum()) / count)
+    # A power of two changes no digit of the data, whatever their unit.
+    scale = 2.0 ** -round(math.log2(spread)) if spread > 0 else 1.0
+    data *= np.float32(scale)
     if parameters.prefilter != "none":
         data = high_pass(data, valid, parameters.prefilter_sigma)
-    return data, valid
+    return Prepared(data, valid, FLATNESS * max(largest * scale, 1e-3))

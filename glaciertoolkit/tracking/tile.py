@@ -20,10 +20,6 @@ PLANES = (
 
 Kind = TypeVar("Kind", bound=np.generic)
 
-FLATNESS = 1e-6
-"""A window whose standard deviation is below this share of the largest value is constant: that
-is what float32 leaves of a constant."""
-
 
 def image_window(parameters: TrackParameters, tile: Tile) -> Window:
     """The pixels that the posts of `tile` need: templates, search and prefilter, clipped."""
@@ -49,7 +45,7 @@ class Windows:
     """Reference and secondary of a tile on the lattice of its blocks, cut from prepared windows."""
 
     def __init__(
-        self, reference: npt.NDArray[np.floating], secondary: npt.NDArray[np.floating],
+        self, reference: npt.NDArray[np.generic], secondary: npt.NDArray[np.generic],
         tile: Tile, window: Window, parameters: TrackParameters,
     ) -> None:  # fmt: skip
         self.parameters, self.tile = parameters, tile
@@ -60,9 +56,10 @@ class Windows:
         )
         y = tile.y0 * parameters.step[0] - window.y0
         x = tile.x0 * parameters.step[1] - window.x0
-        a, a_valid = prepare(reference, parameters)
-        b, b_valid = prepare(secondary, parameters)
+        a, a_valid, a_floor = prepare(reference, parameters)
+        b, b_valid, b_floor = prepare(secondary, parameters)
         self.noise = surface_noise(a, b)
+        self.floor = (a_floor, b_floor)
         self.a: Image = _cut(a, y, x, rows, cols)
         self.a_valid: Mask = _cut(a_valid, y, x, rows, cols)
         spread = (rows + 2 * sy, cols + 2 * sx)
@@ -70,13 +67,6 @@ class Windows:
         self.b_valid: Mask = _cut(b_valid, y - sy, x - sx, *spread)
         inside = np.ones(b.shape, bool)
         self.b_inside: Mask = _cut(inside, y - sy, x - sx, *spread)
-        self.floor = tuple(
-            FLATNESS * float(np.abs(raw[ok]).max(initial=0)) + 1e-30
-            for raw, ok in ((np.asarray(reference, np.float32), np.isfinite(reference)),
-                            (np.asarray(secondary, np.float32), np.isfinite(secondary)))
-        )  # fmt: skip
-        if parameters.prefilter == "log":
-            self.floor = (FLATNESS, FLATNESS)
         self.complete = bool(self.a_valid.all() and (self.b_valid == self.b_inside).all())
 
     def at_posts(self, values: Image) -> Image:
@@ -167,8 +157,8 @@ def _flags(
 
 
 def track_tile(
-    reference: npt.NDArray[np.floating],
-    secondary: npt.NDArray[np.floating],
+    reference: npt.NDArray[np.generic],
+    secondary: npt.NDArray[np.generic],
     tile: Tile,
     window: Window,
     *,

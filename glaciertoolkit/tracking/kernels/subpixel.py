@@ -181,7 +181,7 @@ def _measure(w: Any, rows: Any, columns: Any, tables: Any, kx: Any, ky: Any, out
         out[STATUS] = np.float32(status | EMPTY)
         return
     iy, ix = best // columns, best % columns
-    out[PEAK] = top
+    out[PEAK] = min(top, np.float32(1))
     edge = iy == 0 or ix == 0 or iy == rows - 1 or ix == columns - 1
     if edge or not _complete(w, columns, iy, ix, 1):
         out[STATUS] = np.float32(status | EDGE)
