@@ -48,10 +48,10 @@ def atomic_folder(
     Examples
     --------
     >>> import tempfile
-    >>> out = Path(tempfile.mkdtemp())
-    >>> with atomic_folder(out, ["a.txt"]) as aside:
-    ...     _ = (aside / "a.txt").write_text("whole")
-    >>> [p.name for p in out.iterdir()]
+    >>> with tempfile.TemporaryDirectory() as out:
+    ...     with atomic_folder(out, ["a.txt"]) as aside:
+    ...         _ = (aside / "a.txt").write_text("whole")
+    ...     [p.name for p in Path(out).iterdir()]
     ['a.txt']
     """
     target, wanted = Path(folder), list(names)
@@ -104,10 +104,11 @@ def atomic_path(target: str | os.PathLike[str], *, overwrite: bool = False) -> I
     Examples
     --------
     >>> import tempfile
-    >>> store = Path(tempfile.mkdtemp()) / "numbers.txt"
-    >>> with atomic_path(store) as temporary:
-    ...     _ = temporary.write_text("1 2 3")
-    >>> store.read_text()
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store = Path(folder) / "numbers.txt"
+    ...     with atomic_path(store) as temporary:
+    ...         _ = temporary.write_text("1 2 3")
+    ...     store.read_text()
     '1 2 3'
     """
     path = Path(target)
