@@ -138,7 +138,9 @@ def test_interruption_leaves_no_half_product_and_a_second_run_completes(
         time.sleep(0.01)
     process.send_signal(number)
     _, errors = process.communicate()
-    assert process.returncode == 130, errors
+    # Where the interruption strikes inside exec(), as in a library's import, CPython ends itself
+    # by the signal after all is said; a shell shows 130 for both.
+    assert process.returncode in (130, -signal.SIGINT), errors
     assert "Interrupted" in errors
     left = {p.name for p in out.iterdir()}
     assert left <= {"offsets.zarr"}
