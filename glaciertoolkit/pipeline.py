@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from glaciertoolkit.blocks import checkpoint, open_checkpoint
-from glaciertoolkit.correction.correct import correct
+from glaciertoolkit.correction.correct import check_folds, correct
 from glaciertoolkit.correction.noise import filter_noise
 from glaciertoolkit.correction.surface import polynomial_terms
 from glaciertoolkit.errors import FileError, GlacierToolkitError
@@ -195,6 +195,7 @@ def _check_folder(folder: Path, names: list[str], *, overwrite: bool) -> None:
 def _check_corrections(offsets: xr.Dataset, settings: Settings) -> None:
     """Meet wrong parameters before hours of tracking: nothing here is computed."""
     polynomial_terms(settings.order)
+    check_folds(settings.folds)
     filter_noise(offsets, **settings.group(*FILTERING))
 
 

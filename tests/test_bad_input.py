@@ -124,6 +124,7 @@ CASES: dict[str, tuple[Spoil, str]] = {
     "smaller than its template": (lambda _, __: {"template": 400}, "fewer than the template"),
     "template too small": (lambda _, __: {"template": 2}, "use 16 or more"),
     "wrong order": (lambda _, __: {"order": 9}, "order must be one of"),
+    "too many folds": (lambda _, __: {"folds": 99}, "folds must be a whole number"),
     "unknown method": (lambda _, __: {"method": "luck"}, "method must be one of"),
     "unknown prefilter": (lambda _, __: {"prefilter": "blur"}, "prefilter must be one of"),
     "negative speed": (lambda _, __: {"max_speed": -1}, "positive speed"),

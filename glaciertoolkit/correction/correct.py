@@ -21,10 +21,11 @@ from glaciertoolkit.correction.points import (
 )
 from glaciertoolkit.correction.surface import COMPONENTS, Surface, polynomial_terms
 from glaciertoolkit.correction.topography import elevation_at_posts, flag_extrapolated
-from glaciertoolkit.errors import GlacierToolkitWarning
+from glaciertoolkit.errors import GlacierToolkitWarning, ParameterError
 from glaciertoolkit.provenance import recorded
 from glaciertoolkit.robust import nmad
 
+MOST_FOLDS = 16
 LEAST_FOR_SCALE = 50
 """Hold-out residuals needed before they may rescale the errors of tracking."""
 
@@ -98,6 +99,8 @@ def correct(
 
     validate(ds, needs=("dx", "dy", "flag"))
     polynomial_terms(order)
+    check_folds(folds)
+    dealt = max(folds, 1)
     require_computed(ds)
     ground = as_stable(stable, ds)
     filters: dict[str, Any] = {
@@ -120,12 +123,14 @@ def correct(
     points: Points | None = None
     if deformation or elevation is not None:
         degree = order if deformation else None
-        surface, points = _fit(ds, ground, elevation, degree, {**filters, "max_speed": None}, noise)
+        surface, points = _fit(
+            ds, ground, elevation, degree, {**filters, "max_speed": None}, noise, dealt
+        )
         applied = surface if deformation else surface.only(("elevation",))
         out = subtract(ds, applied, elevation=elevation if applied.has_elevation else None)
     if elevation is not None and points is not None:
         out = flag_extrapolated(out, elevation, points).assign(elevation=elevation)
-    fold = xr.where(ground, spatial_folds(ds, folds=max(folds, 1)), -1).astype(np.int8)
+    fold = xr.where(ground, spatial_folds(ds, folds=dealt), -1).astype(np.int8)
     out = out.assign(stable=ground, stable_fold=fold)
     if surface is not None and points is not None and deformation and folds > 1:
         out = _hold_out(out, surface, points, elevation)
@@ -135,13 +140,19 @@ def correct(
     return describe(out)
 
 
+def check_folds(folds: int) -> None:
+    """Raise `ParameterError` unless `folds` is a number of folds."""
+    if folds not in range(MOST_FOLDS + 1):
+        raise ParameterError(f"folds must be a whole number from 0 to {MOST_FOLDS}; got {folds!r}.")
+
+
 def _fit(
     ds: xr.Dataset, ground: xr.DataArray, elevation: xr.DataArray | None, order: int | None,
-    filters: dict[str, Any], noise: bool,
+    filters: dict[str, Any], noise: bool, folds: int,
 ) -> tuple[Surface, Points]:  # fmt: skip
     """Fit, remove the outliers that show only in the corrected field, and fit again."""
     screened = filter_noise(ds, **filters) if noise else ds
-    points = select_points(screened, stable=ground, elevation=elevation)
+    points = select_points(screened, stable=ground, elevation=elevation, folds=folds)
     with warnings.catch_warnings():
         # The second fit repeats whatever the first one has to say.
         warnings.simplefilter("ignore", GlacierToolkitWarning)
@@ -150,7 +161,7 @@ def _fit(
         residual = subtract(screened, first, elevation=elevation if first.has_elevation else None)
         valid = np.isfinite(filter_noise(residual, **filters)["dx"])
         screened = screened.assign(dx=screened["dx"].where(valid), dy=screened["dy"].where(valid))
-        points = select_points(screened, stable=ground, elevation=elevation)
+        points = select_points(screened, stable=ground, elevation=elevation, folds=folds)
     return fit_surface(points, screened, order=order, elevation=elevation), points
 
 
@@ -159,24 +170,24 @@ def _hold_out(
 ) -> xr.Dataset:
     """Residuals of stable posts under the fit without their own fold.
 
-    Kept as a difference of two surfaces added to the delivered motion: both fits see the same
+    What the delivered fit removed is put back, and the other fit subtracted; both have the same
     terms, so what differs is only which ground they know.
     """
     out = ds.copy()
-    used = sorted({int(f) for f in points.fold})
-    full = {k: ds[f"d{axis}"] for k, axis in enumerate(COMPONENTS)}
-    held = {k: xr.full_like(value, np.nan) for k, value in full.items()}
-    for fold in used:
+    whole = {
+        k: ds[f"d{axis}"] + surface.evaluate(ds, k, surface.terms, elevation)
+        for k, axis in enumerate(COMPONENTS)
+    }
+    held = {k: xr.full_like(value, np.nan) for k, value in whole.items()}
+    for fold in sorted({int(f) for f in points.fold}):
         rest = points.where(points.fold != fold)
         if len(rest) < 2 * len(surface.terms):
             continue
         other = fit_terms(rest, surface.terms, surface.frame)
         here = ds["stable_fold"] == fold
-        for k in full:
-            change = surface.evaluate(ds, k, surface.terms, elevation) - other.evaluate(
-                ds, k, surface.terms, elevation
-            )
-            held[k] = xr.where(here, full[k] + change, held[k])
+        for k, value in whole.items():
+            left = value - other.evaluate(ds, k, surface.terms, elevation)
+            held[k] = xr.where(here, left, held[k])
     for k, axis in enumerate(COMPONENTS):
         out[f"d{axis}_holdout"] = held[k].astype(np.float32)
     return out

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from glaciertoolkit.blocks import Lattice, Tile, Window, map_tiles
-from glaciertoolkit.conventions import DOUBTFUL, Flag, describe, interval_days, validate
+from glaciertoolkit.conventions import Flag, describe, interval_days, validate
 from glaciertoolkit.correction.points import template_posts
 from glaciertoolkit.errors import ParameterError
 from glaciertoolkit.provenance import recorded
@@ -184,11 +184,6 @@ def blank_errors(ds: xr.Dataset) -> xr.Dataset:
         if name in ds:
             out[name] = ds[name].where(~missing)
     return out
-
-
-def rejected(ds: xr.Dataset) -> xr.DataArray:
-    """Posts whose flag says that there is no value."""
-    return (ds["flag"] & np.uint32(~np.uint32(DOUBTFUL))) > 0
 
 
 def _parameters(

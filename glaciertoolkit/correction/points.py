@@ -77,11 +77,12 @@ def spatial_folds(ds: xr.Dataset, *, folds: int = FOLDS) -> npt.NDArray[np.int8]
     for name in ("y", "x"):
         values = np.asarray(ds[name].values, float)
         index[name] = np.floor((values - values.min()) / block + 1e-9).astype(int)
-    return np.asarray((index["x"][None, :] + 2 * index["y"][:, None]) % folds, np.int8)
+    across = max(folds // 2, 1)
+    return np.asarray((index["x"][None, :] + across * index["y"][:, None]) % folds, np.int8)
 
 
 def select_points(
-    ds: xr.Dataset, *, stable: xr.DataArray, elevation: xr.DataArray | None
+    ds: xr.Dataset, *, stable: xr.DataArray, elevation: xr.DataArray | None, folds: int = FOLDS
 ) -> Points:
     """One valid stable post per template-sized cell, that closest to the cell's centre."""
     dx, dy = np.asarray(ds["dx"].values), np.asarray(ds["dy"].values)
@@ -107,5 +108,5 @@ def select_points(
         y=np.asarray(ds["y"].values, float)[r],
         h=h[r, c],
         d=np.column_stack([dx[r, c], dy[r, c]]).astype(float),
-        fold=spatial_folds(ds)[r, c],
+        fold=spatial_folds(ds, folds=folds)[r, c],
     )

@@ -11,17 +11,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from glaciertoolkit.blocks import is_lazy
 from glaciertoolkit.provenance import plain
 
 BLOCK = 256  # pixels along the edge of a chunk in the file
 STAGE = 512  # pixels along the edge of a chunk of the intermediate store
 STRIPE = 512  # rows that are in memory at a time
 TIME_UNITS = "microseconds since 1970-01-01"
-
-
-def is_lazy(ds: xr.Dataset) -> bool:
-    """Whether a variable of `ds` is still to be computed by Dask."""
-    return any(v.chunks is not None for v in ds.variables.values())
 
 
 def staged(ds: xr.Dataset, store: Path) -> xr.Dataset:

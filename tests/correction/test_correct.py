@@ -138,6 +138,18 @@ def test_holdout_is_larger_than_fit_and_folds_are_spatial(scene: dict) -> None:
     assert held != fit
 
 
+@pytest.mark.filterwarnings("ignore::glaciertoolkit.errors.GlacierToolkitWarning")
+@pytest.mark.parametrize("folds", [2, 3, 4, 5])
+def test_a_fold_is_judged_by_a_fit_that_never_saw_it(folds: int) -> None:
+    ds = offset_field()
+    options = {"stable": True, "order": 1, "noise": False, "folds": folds}
+    before = correct(ds, **options)
+    first = before.stable_fold == 0
+    after = correct(ds.assign(dx=(ds.dx + 5 * first).astype(np.float32)), **options)
+    moved = (after.dx_holdout - before.dx_holdout).where(first)
+    assert float(abs(moved - 5).max()) < 1e-4
+
+
 def test_errors_explain_the_holdout_residuals(scene: dict) -> None:
     ds = scene["ds"].assign(dx_error=scene["ds"].dx_error / 3)
     out = correct(ds, stable=~scene["ice"], dem=scene["dem"])
@@ -228,6 +240,8 @@ def test_bad_input_is_explained() -> None:
         remove_deformation(ds, stable=None)
     with pytest.raises(ParameterError, match="order must be one of"):
         remove_deformation(ds, stable=True, order=7)
+    with pytest.raises(ParameterError, match="folds must be"):
+        correct(ds, stable=True, folds=-1)
     with pytest.raises(InputError, match="needs a DEM"):
         remove_topography(ds, stable=True, dem=None)
     with pytest.raises(StableTerrainError, match="valid displacement"):
