@@ -32,6 +32,7 @@ from glaciertoolkit.simulate import (
 from glaciertoolkit.stats.glaciers import glaciers
 from glaciertoolkit.stats.topography import topography
 from glaciertoolkit.terrain import aspect, hillshade, slope, stable_terrain
+from glaciertoolkit.tracking.ensemble import track_ensemble
 from glaciertoolkit.tracking.track import track
 from glaciertoolkit.uncertainty import accuracy
 from glaciertoolkit.words import summary
@@ -69,6 +70,7 @@ __all__ = [
     "to_products",
     "topography",
     "track",
+    "track_ensemble",
     "true_motion",
     "velocity",
     "write_pair",

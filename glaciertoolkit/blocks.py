@@ -1,15 +1,17 @@
 """Output-driven lazy tiles over images, and checkpoints.
 
 A tile is a block of posts of the output. Its task takes the window of the images that the posts
-need, by lazy slicing, whatever the chunks of the images; so any halo, any step and any chunking
-work, and the result has the same bits as an eager computation. Tiles lie on one global lattice of
-constant size, which depends on nothing but the parameters of the operator.
+need, out of whatever chunks hold it; so any halo, any step and any chunking work, and the result
+has the same bits as an eager computation. Tiles lie on one global lattice of constant size, which
+depends on nothing but the parameters of the operator.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,24 +52,57 @@ class Window(NamedTuple):
 
 
 class Lattice(NamedTuple):
-    """The posts of an output, and the size of its tiles in posts."""
+    """The posts of an output, and the size of its tiles in posts (an edge, or rows and columns)."""
 
     posts: tuple[int, int]
-    tile: int
+    tile: int | tuple[int, int]
+
+    def edges(self) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """First and last post (excluded) of the tiles along y, and along x."""
+        size = (self.tile, self.tile) if isinstance(self.tile, int) else self.tile
+        along_y, along_x = (
+            [(i, min(i + edge, n)) for i in range(0, n, edge)]
+            for n, edge in zip(self.posts, size, strict=True)
+        )
+        return along_y, along_x
 
     def rows(self) -> list[list[Tile]]:
         """All tiles, row by row."""
-
-        def edges(n: int) -> list[tuple[int, int]]:
-            return [(i, min(i + self.tile, n)) for i in range(0, n, self.tile)]
-
-        return [[Tile(*y, *x) for x in edges(self.posts[1])] for y in edges(self.posts[0])]
+        along_y, along_x = self.edges()
+        return [[Tile(*y, *x) for x in along_x] for y in along_y]
 
     def __iter__(self) -> Iterator[Any]:
         return (tile for row in self.rows() for tile in row)
 
 
 TileFunction = Callable[..., npt.NDArray[np.float32]]
+Report = Callable[[int, int], None]
+
+_reports: ContextVar[tuple[Report, ...]] = ContextVar("reports", default=())
+
+
+@contextmanager
+def progress(report: Report) -> Iterator[None]:
+    """Call ``report(done, total)`` after each tile that eager input computes inside this block.
+
+    Lazy input is computed by Dask, whose own progress bars show it.
+
+    Parameters
+    ----------
+    report : callable
+        Called in the thread that asked for the computation.
+
+    Examples
+    --------
+    >>> from glaciertoolkit.blocks import progress
+    >>> with progress(lambda done, total: print(f"{done} of {total} tiles")):
+    ...     pass  # pair.glacier.track() of an image in memory
+    """
+    token = _reports.set((*_reports.get(), report))
+    try:
+        yield
+    finally:
+        _reports.reset(token)
 
 
 def map_tiles(
@@ -78,14 +113,16 @@ def map_tiles(
     window: Callable[[Tile], Window],
     planes: int,
     name: str,
+    arguments: Sequence[Any] = (),
 ) -> Any:
     """Apply `function` to every tile: an array of shape (planes, posts_y, posts_x), float32.
 
     Parameters
     ----------
     function
-        Called as ``function(*windows, tile, window)`` with NumPy arrays; returns
-        (planes, tile rows, tile columns), float32. It must be importable (it is sent to workers).
+        Called as ``function(*windows, *arguments, tile, window)`` with NumPy arrays, the windows
+        contiguous; returns (planes, tile rows, tile columns), float32. It must be importable (it
+        is sent to workers) and must not write into what it is given.
     images
         2-D arrays on one grid. If any is a Dask array the result is lazy, one task a tile;
         otherwise the tiles run in a thread pool.
@@ -97,6 +134,8 @@ def map_tiles(
         Number of planes that `function` returns.
     name
         Prefix of the task names.
+    arguments
+        Small arrays that every tile gets whole. A Dask array makes the result lazy too.
 
     Returns
     -------
@@ -104,9 +143,9 @@ def map_tiles(
     """
     import dask
 
-    if any(dask.is_dask_collection(image) for image in images):
-        return _lazy(function, images, lattice, window, planes, name)
-    return _eager(function, images, lattice, window, planes)
+    if any(dask.is_dask_collection(array) for array in (*images, *arguments)):
+        return _lazy(function, images, lattice, window, planes, name, arguments)
+    return _eager(function, images, lattice, window, planes, arguments)
 
 
 def _eager(
@@ -115,8 +154,9 @@ def _eager(
     lattice: Lattice,
     window: Callable[[Tile], Window],
     planes: int,
+    arguments: Sequence[Any],
 ) -> npt.NDArray[np.float32]:
-    from concurrent.futures import ThreadPoolExecutor
+    from concurrent.futures import ThreadPoolExecutor, as_completed
 
     import dask
 
@@ -124,13 +164,76 @@ def _eager(
 
     def work(tile: Tile) -> None:
         wanted = window(tile)
-        blocks = [np.asarray(image[wanted.slices]) for image in images]
-        out[:, tile.y0 : tile.y1, tile.x0 : tile.x1] = function(*blocks, tile, wanted)
+        blocks = [np.ascontiguousarray(image[wanted.slices]) for image in images]
+        part = function(*blocks, *arguments, tile, wanted)
+        out[:, tile.y0 : tile.y1, tile.x0 : tile.x1] = part
 
-    workers = dask.config.get("num_workers", None) or os.cpu_count() or 1
-    with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(work, lattice))
+    pool = ThreadPoolExecutor(dask.config.get("num_workers", None) or os.cpu_count() or 1)
+    try:
+        futures = [pool.submit(work, tile) for tile in lattice]
+        for done, future in enumerate(as_completed(futures), start=1):
+            future.result()
+            for report in _reports.get():
+                report(done, len(futures))
+    finally:
+        # After an error or Ctrl-C only the tiles that are running are waited for.
+        pool.shutdown(wait=True, cancel_futures=True)
     return out
+
+
+class Part(NamedTuple):
+    """How the chunks given to a task cover the window: pixel of the first, chunks a row, chunks."""
+
+    y: int
+    x: int
+    columns: int
+    chunks: int
+
+
+def _cut(blocks: Sequence[Any], part: Part, window: Window) -> npt.NDArray[Any]:
+    """The pixels of `window` from the chunks that it touches (row by row)."""
+    first = np.asarray(blocks[0])
+    height, width = window.y1 - window.y0, window.x1 - window.x0
+    if part.chunks == 1:
+        inside = first[window.y0 - part.y :, window.x0 - part.x :][:height, :width]
+        return np.ascontiguousarray(inside)
+    out = np.empty((height, width), first.dtype)
+    y = part.y
+    for start in range(0, part.chunks, part.columns):
+        x = part.x
+        for block in map(np.asarray, blocks[start : start + part.columns]):
+            rows, cols = block.shape
+            y0, y1 = max(y, window.y0), min(y + rows, window.y1)
+            x0, x1 = max(x, window.x0), min(x + cols, window.x1)
+            target = out[y0 - window.y0 : y1 - window.y0, x0 - window.x0 : x1 - window.x0]
+            target[...] = block[y0 - y : y1 - y, x0 - x : x1 - x]
+            x += cols
+        y += rows
+    return out
+
+
+def _run_tile(
+    function: TileFunction, tile: Tile, window: Window, parts: Sequence[Part], *values: Any
+) -> npt.NDArray[np.float32]:
+    """The task of a tile: cut the windows from the chunks, then call `function`."""
+    windows, at = [], 0
+    for part in parts:
+        windows.append(_cut(values[at : at + part.chunks], part, window))
+        at += part.chunks
+    return function(*windows, *values[at:], tile, window)
+
+
+def _touched(array: Any, window: Window) -> tuple[Part, list[Any]]:
+    """The chunks of a 2-D Dask array that `window` touches, and their keys."""
+    spans, origin = [], []
+    for sizes, first, last in zip(array.chunks, window[::2], window[1::2], strict=True):
+        ends = np.cumsum(sizes)
+        low = min(int(np.searchsorted(ends, first, side="right")), len(sizes) - 1)
+        high = max(int(np.searchsorted(ends, last, side="left")), low)
+        spans.append(range(low, high + 1))
+        origin.append(int(ends[low]) - int(sizes[low]))
+    keys = [(array.name, i, j) for i in spans[0] for j in spans[1]]
+    return Part(origin[0], origin[1], len(spans[1]), len(keys)), keys
 
 
 def _lazy(
@@ -140,25 +243,39 @@ def _lazy(
     window: Callable[[Tile], Window],
     planes: int,
     name: str,
+    arguments: Sequence[Any],
 ) -> Any:
+    """One task a tile, which depends on the very chunks that its windows touch.
+
+    Slicing the images lazily instead would cost several tasks a window: at 20,000 x 20,000 pixels
+    most of the graph, and of the time to build it.
+    """
     import dask
     import dask.array as da
+    from dask._task_spec import Task, TaskRef
+    from dask.highlevelgraph import HighLevelGraph
 
     arrays = [da.asarray(image) for image in images]
-    token = dask.base.tokenize(function, [a.name for a in arrays], lattice, planes)
-    task = dask.delayed(function, pure=False)
-    grid = []
-    for row in lattice.rows():
-        line = []
-        for tile in row:
+    # One chunk each: a tile then depends on one key for each argument.
+    extras = [da.asarray(argument).rechunk(-1) for argument in arguments]
+    token = dask.base.tokenize(function, [a.name for a in (*arrays, *extras)], lattice, planes)
+    layer = f"{name}-{token}"
+    shared = [TaskRef((extra.name,) + (0,) * extra.ndim) for extra in extras]
+    graph: dict[Any, Task] = {}
+    for i, row in enumerate(lattice.rows()):
+        for j, tile in enumerate(row):
             wanted = window(tile)
-            # One NumPy array a window, whatever the chunks it is cut from.
-            blocks = [array[wanted.slices].rechunk(-1) for array in arrays]
-            key = f"{name}-{token}-{tile.y0}-{tile.x0}"
-            value = task(*blocks, tile, wanted, dask_key_name=key)
-            line.append(da.from_delayed(value, (planes, *tile.shape), np.float32))
-        grid.append(line)
-    return da.block(grid)
+            parts, keys = zip(*(_touched(array, wanted) for array in arrays), strict=True)
+            chunks = [TaskRef(key) for group in keys for key in group]
+            key = (layer, 0, i, j)
+            graph[key] = Task(key, _run_tile, function, tile, wanted, parts, *chunks, *shared)
+    along = [tuple(last - first for first, last in edges) for edges in lattice.edges()]
+    return da.Array(
+        HighLevelGraph.from_collections(layer, graph, dependencies=[*arrays, *extras]),
+        layer,
+        chunks=((planes,), *along),
+        meta=np.empty((0, 0, 0), np.float32),
+    )
 
 
 def is_lazy(ds: xr.Dataset | xr.DataArray) -> bool:

@@ -102,6 +102,17 @@ VARIABLES: dict[str, Variable] = {
     ),
     "peak_ratio": Variable("1", "highest over second-highest correlation peak"),
     "template_size": Variable("pixel", "edge length of the template that gave the match"),
+    "effective_resolution": Variable(
+        "m", "width of the uniform template that smears the motion as much as the texture does"
+    ),
+    "dx_dx": Variable("1", "gradient of dx along x"),
+    "dx_dy": Variable("1", "gradient of dx along y"),
+    "dy_dx": Variable("1", "gradient of dy along x"),
+    "dy_dy": Variable("1", "gradient of dy along y"),
+    "dx_dx_error": Variable("1", "1-sigma error of the gradient of dx along x"),
+    "dx_dy_error": Variable("1", "1-sigma error of the gradient of dx along y"),
+    "dy_dx_error": Variable("1", "1-sigma error of the gradient of dy along x"),
+    "dy_dy_error": Variable("1", "1-sigma error of the gradient of dy along y"),
     "vx": Variable("m yr-1", "velocity component along x", "land_ice_surface_x_velocity"),
     "vy": Variable("m yr-1", "velocity component along y", "land_ice_surface_y_velocity"),
     "v": Variable("m yr-1", "velocity magnitude"),

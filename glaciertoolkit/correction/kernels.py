@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit
+from numba import uint64 as U
+
+LANES = 32
+"""Posts whose neighbours are sorted together."""
 
 
 @njit(nogil=True, cache=True)
@@ -24,6 +30,29 @@ def _median(values: Any, n: Any) -> Any:
 
 
 @njit(nogil=True, cache=True)
+def _padded(u: Any, depth_y: Any, depth_x: Any) -> Any:
+    """`u` with NaN around it, flat, and the length of its rows."""
+    rows, cols = u.shape
+    width = cols + 2 * depth_x
+    out = np.full((rows + 2 * depth_y) * width, np.nan, np.float32)
+    for y in range(rows):
+        start = U((y + depth_y) * width + depth_x)
+        for x in range(cols):
+            out[start + U(x)] = u[y, x]
+    return out, width
+
+
+@njit(nogil=True, cache=True)
+def _neighbours(n: Any, radius: Any, stride: Any) -> Any:
+    """For each of n posts in a line, how many of 2 radius + 1 at multiples of `stride` exist."""
+    count = np.zeros(n, np.int32)
+    for k in range(n):
+        for i in range(-radius, radius + 1):
+            count[k] += 0 <= k + i * stride < n
+    return count
+
+
+@njit(nogil=True, cache=True)
 def disparity_test(
     u: Any, v: Any, radius: Any, stride_y: Any, stride_x: Any, reach: Any, least_share: Any
 ) -> Any:
@@ -34,69 +63,163 @@ def disparity_test(
     """
     rows, cols = u.shape
     rejected = np.zeros((rows, cols), np.bool_)
+    pu, width = _padded(u, radius * stride_y, radius * stride_x)
+    pv, width = _padded(v, radius * stride_y, radius * stride_x)
+    across, down = _neighbours(cols, radius, stride_x), _neighbours(rows, radius, stride_y)
+    agree = np.empty(cols, np.int32)
     for y in range(rows):
-        for x in range(cols):
-            if np.isnan(u[y, x]):
-                continue
-            agree = 0
-            total = 0
-            for j in range(-radius, radius + 1):
-                yy = y + j * stride_y
-                if yy < 0 or yy >= rows:
+        agree[:] = 0
+        here = U((y + radius * stride_y) * width + radius * stride_x)
+        for j in range(2 * radius + 1):
+            for i in range(2 * radius + 1):
+                if i == radius and j == radius:
                     continue
-                for i in range(-radius, radius + 1):
-                    xx = x + i * stride_x
-                    if xx < 0 or xx >= cols or (i == 0 and j == 0):
-                        continue
-                    total += 1
-                    if abs(u[yy, xx] - u[y, x]) <= reach and abs(v[yy, xx] - v[y, x]) <= reach:
-                        agree += 1
-            rejected[y, x] = agree < least_share * total
+                there = U((y + j * stride_y) * width + i * stride_x)
+                for x in range(cols):
+                    k = U(x)
+                    near_u = abs(pu[there + k] - pu[here + k]) <= reach
+                    near_v = abs(pv[there + k] - pv[here + k]) <= reach
+                    agree[k] += near_u & near_v
+        for x in range(cols):
+            total = across[x] * down[y] - 1
+            rejected[y, x] = agree[x] < least_share * total and not np.isnan(u[y, x])
     return rejected
 
 
 @njit(nogil=True, cache=True)
 def median_test(
-    u: Any, v: Any, radius: Any, stride_y: Any, stride_x: Any, threshold: Any, floor: Any
-) -> Any:
-    """True where the normalised distance from the neighbours' median exceeds `threshold`."""
+    u: Any, v: Any, radius: Any, stride_y: Any, stride_x: Any, threshold: Any, floor: Any,
+    network: Any,
+) -> Any:  # fmt: skip
+    """True where the normalised distance from the neighbours' median exceeds `threshold`.
+
+    `network`: the comparisons that sort (2 radius + 1)^2 - 1 values, from `sorting_network`.
+    """
     rows, cols = u.shape
     rejected = np.zeros((rows, cols), np.bool_)
-    size = (2 * radius + 1) ** 2
-    nu, nv = np.empty(size, np.float32), np.empty(size, np.float32)
+    pu, width = _padded(u, radius * stride_y, radius * stride_x)
+    pv, width = _padded(v, radius * stride_y, radius * stride_x)
     # Within this of the median in both components, no spread of the neighbours rejects a post.
     harmless = threshold * floor * np.float32(0.7)
+    count, near_u = np.empty(cols, np.int32), np.empty(cols, np.int32)
+    near_v = np.empty(cols, np.int32)
+    columns = np.empty(cols, np.int64)
     for y in range(rows):
-        for x in range(cols):
-            if np.isnan(u[y, x]):
-                continue
-            n = 0
-            near_u = 0
-            near_v = 0
-            for j in range(-radius, radius + 1):
-                yy = y + j * stride_y
-                if yy < 0 or yy >= rows:
+        count[:], near_u[:], near_v[:] = 0, 0, 0
+        first = y * width
+        here = U(first + radius * stride_y * width + radius * stride_x)
+        for j in range(2 * radius + 1):
+            for i in range(2 * radius + 1):
+                if i == radius and j == radius:
                     continue
-                for i in range(-radius, radius + 1):
-                    xx = x + i * stride_x
-                    if xx < 0 or xx >= cols or (i == 0 and j == 0) or np.isnan(u[yy, xx]):
-                        continue
-                    nu[n] = u[yy, xx]
-                    nv[n] = v[yy, xx]
-                    near_u += abs(nu[n] - u[y, x]) <= harmless
-                    near_v += abs(nv[n] - v[y, x]) <= harmless
-                    n += 1
+                there = U(first + j * stride_y * width + i * stride_x)
+                for x in range(cols):
+                    k = U(x)
+                    count[k] += pu[there + k] == pu[there + k]
+                    near_u[k] += abs(pu[there + k] - pu[here + k]) <= harmless
+                    near_v[k] += abs(pv[there + k] - pv[here + k]) <= harmless
+        doubtful = 0
+        for x in range(cols):
             # Where most neighbours are that near, so is their median: nothing to sort.
-            if n < 3 or (2 * near_u > n and 2 * near_v > n):
-                continue
-            mu, mv = _median(nu, n), _median(nv, n)
-            for k in range(n):
-                nu[k] = abs(nu[k] - mu)
-                nv[k] = abs(nv[k] - mv)
-            ru = abs(u[y, x] - mu) / (_median(nu, n) + floor)
-            rv = abs(v[y, x] - mv) / (_median(nv, n) + floor)
-            rejected[y, x] = ru * ru + rv * rv > threshold * threshold
+            calm = 2 * near_u[x] > count[x] and 2 * near_v[x] > count[x]
+            if not (np.isnan(u[y, x]) or count[x] < 3 or calm):
+                columns[doubtful] = x
+                doubtful += 1
+        for start in range(0, doubtful, LANES):
+            some = columns[start : min(start + LANES, doubtful)]
+            distance = _distances(
+                pu, some, count, first, width, radius, stride_y, stride_x, floor, network
+            )
+            distance += _distances(
+                pv, some, count, first, width, radius, stride_y, stride_x, floor, network
+            )
+            for lane in range(some.size):
+                rejected[y, some[lane]] = distance[lane] > threshold * threshold
     return rejected
+
+
+@njit(nogil=True, cache=True)
+def _distances(
+    padded: Any, columns: Any, count: Any, first: Any, width: Any, radius: Any, stride_y: Any,
+    stride_x: Any, floor: Any, network: Any,
+) -> Any:  # fmt: skip
+    """Squared normalised distance of some posts of a row from the median of their neighbours."""
+    size = (2 * radius + 1) ** 2 - 1
+    values = np.full(size * LANES, np.inf, np.float32)
+    middle, out = np.empty(LANES, np.float32), np.zeros(LANES, np.float32)
+    m = 0
+    for j in range(2 * radius + 1):
+        for i in range(2 * radius + 1):
+            if i == radius and j == radius:
+                continue
+            there = first + j * stride_y * width + i * stride_x
+            for k in range(columns.size):
+                value = padded[U(there + columns[k])]
+                # The missing go last.
+                values[U(m * LANES + k)] = value if value == value else np.float32(np.inf)
+            m += 1
+    _sort(values, network)
+    _medians(values, columns, count, middle)
+    for m in range(size):
+        for k in range(LANES):
+            values[U(m * LANES + k)] = abs(values[U(m * LANES + k)] - middle[U(k)])
+    _sort(values, network)
+    _medians(values, columns, count, out)
+    here = first + radius * stride_y * width + radius * stride_x
+    for k in range(columns.size):
+        ratio = abs(padded[here + columns[k]] - middle[k]) / (out[k] + floor)
+        out[k] = ratio * ratio
+    return out
+
+
+@njit(nogil=True, cache=True)
+def _sort(values: Any, network: Any) -> None:
+    """Sort the values of each lane, all lanes together: the same comparisons for all."""
+    for c in range(network.shape[0]):
+        low, high = U(network[c, 0] * LANES), U(network[c, 1] * LANES)
+        for k in range(LANES):
+            a, b = values[low + U(k)], values[high + U(k)]
+            values[low + U(k)] = a if a < b else b
+            values[high + U(k)] = b if a < b else a
+
+
+@njit(nogil=True, cache=True)
+def _medians(values: Any, columns: Any, count: Any, out: Any) -> None:
+    """Median of the first `count` of the sorted values of each lane."""
+    out[:] = 0
+    for k in range(columns.size):
+        n = count[columns[k]]
+        middle = values[(n // 2) * LANES + k]
+        if n % 2 == 0:
+            middle = np.float32(0.5) * (values[(n // 2 - 1) * LANES + k] + middle)
+        out[k] = middle
+
+
+@functools.cache
+def sorting_network(size: int) -> npt.NDArray[np.int64]:
+    """Pairs (low, high) whose comparison and exchange, in this order, sort `size` values.
+
+    Notes
+    -----
+    Batcher's merge exchange (Knuth, The Art of Computer Programming 3, 5.2.2, algorithm M).
+
+    Examples
+    --------
+    >>> sorting_network(3).tolist()
+    [[0, 2], [0, 1], [1, 2]]
+    """
+    pairs = []
+    top = 1 << max((size - 1).bit_length() - 1, 0)
+    p = top
+    while p > 0:
+        q, r, d = top, 0, p
+        while True:
+            pairs += [(i, i + d) for i in range(size - d) if i & p == r]
+            if q == p:
+                break
+            d, q, r = q - p, q >> 1, p
+        p >>= 1
+    return np.array(pairs, np.int64).reshape(-1, 2)
 
 
 @njit(nogil=True, cache=True)

@@ -64,24 +64,31 @@ def noise_tile(
     p = parameters
     flag = np.zeros(u.shape, np.uint32)
 
-    def reject(where: npt.NDArray[np.bool_], why: Flag) -> None:
+    def reject(where: npt.NDArray[np.bool_], why: Flag) -> bool:
+        if not where.any():
+            return False
         u[where], v[where] = np.nan, np.nan
         flag[where] |= np.uint32(why)
+        return True
 
     if np.isfinite(p.largest):
         reject(np.hypot(u, v) > p.largest, Flag.TOO_FAST)
+    network = kernels.sorting_network((2 * RADIUS + 1) ** 2 - 1)
     for _ in range(PASSES):
+        changed = False
         for stride in p.strides:
             if p.least_share > 0:
                 bad = kernels.disparity_test(
                     u, v, RADIUS, *stride, np.float32(p.reach), p.least_share
                 )
-                reject(bad, Flag.OUTLIER_DISPARITY)
+                changed |= reject(bad, Flag.OUTLIER_DISPARITY)
             if np.isfinite(p.threshold):
                 bad = kernels.median_test(
-                    u, v, RADIUS, *stride, np.float32(p.threshold), np.float32(p.floor)
+                    u, v, RADIUS, *stride, np.float32(p.threshold), np.float32(p.floor), network
                 )
-                reject(bad, Flag.OUTLIER_MEDIAN)
+                changed |= reject(bad, Flag.OUTLIER_MEDIAN)
+        if not changed:
+            break
     if min(p.island) > 1:
         reject(kernels.small_islands(np.isfinite(u), *p.island), Flag.SMALL_OBJECT)
     if p.smooth:

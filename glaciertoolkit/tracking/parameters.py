@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any
 
 from glaciertoolkit.errors import ParameterError
 
-PREFILTERS = ("highpass", "log", "none")
-METHODS = ("ncc",)
+PREFILTERS = ("highpass", "box", "wallis", "log", "sobel", "none")
+METHODS = ("ncc", "orientation", "phase", "coherent")
+MODES = ("fast", "quality")
+
+VOLUME_BYTES = 48e6
+"""Memory that the correlation volume of one tile may take."""
+TILE_POSTS = 64
+"""Posts along y of a tile, where memory allows; about half as many is the least along x."""
+SPLINE_MARGIN = 8
+"""Pixels of the secondary around the search that the affine refinement interpolates between."""
 
 Size = int | Mapping[str, int] | tuple[int, int]
 
@@ -47,17 +55,24 @@ def _fraction(value: float, name: str, low: float, high: float) -> float:
 class TrackParameters:
     """What a tile needs to know; plain numbers, so that it can be hashed and sent to workers.
 
-    Sizes are (y, x) in pixels; `pixel` is the signed spacing (y, x) of the image in metres.
+    Sizes are (y, x) in pixels; `pixel` is the signed spacing (y, x) of the image in metres;
+    `templates` are the sizes tried, from the smallest on, which places the posts; `reach` is how
+    far the prior may lie from zero; `oversample` is how many matched pixels an image pixel becomes
+    along each axis.
     """
 
     shape: tuple[int, int]
     pixel: tuple[float, float]
-    template: tuple[int, int]
+    templates: tuple[tuple[int, int], ...]
     search: tuple[int, int]
     step: tuple[int, int]
+    reach: tuple[int, int]
+    oversample: int
     method: str
+    mode: str
     prefilter: str
     prefilter_sigma: float
+    prefilter_width: int
     min_valid: float
     false_alarm: float
     min_correlation: float
@@ -68,15 +83,38 @@ class TrackParameters:
             raise ParameterError(
                 f"method must be one of {', '.join(METHODS)}; got {self.method!r}."
             )
+        if self.mode not in MODES:
+            raise ParameterError(f"mode must be one of {', '.join(MODES)}; got {self.mode!r}.")
+        if self.method == "phase" and any(
+            2 * s > t for s, t in zip(self.search, self.template, strict=True)
+        ):
+            raise ParameterError(
+                f"phase correlation finds no more than half a template ({min(self.template)} "
+                f"pixels); give a smaller search, a larger template, or max_displacement."
+            )
+        if self.oversample not in (1, 2):
+            raise ParameterError(f"oversample must be 1 or 2; got {self.oversample!r}.")
         if self.prefilter not in PREFILTERS:
             raise ParameterError(
                 f"prefilter must be one of {', '.join(PREFILTERS)}; got {self.prefilter!r}."
+            )
+        if any(
+            (a - b) % 2 for size in self.templates for a, b in zip(size, self.template, strict=True)
+        ):
+            raise ParameterError(
+                "nested templates share their centres, so their sizes must be all even or all odd; "
+                f"got {[max(t) for t in self.templates]}."
             )
         if min(self.template) < 4:
             raise ParameterError(
                 f"a template of {min(self.template)} pixels holds nothing to match; use 16 or more."
             )
         _fraction(self.prefilter_sigma, "prefilter_sigma", 0.5, 100)
+        if not (3 <= self.prefilter_width <= 501 and self.prefilter_width % 2 == 1):
+            raise ParameterError(
+                f"prefilter_width must be an odd number of pixels from 3 to 501; got "
+                f"{self.prefilter_width!r}."
+            )
         _fraction(self.min_valid, "min_valid", 0.05, 1)
         _fraction(self.false_alarm, "false_alarm", 1e-12, 1)
         _fraction(self.min_correlation, "min_correlation", 0, 1)
@@ -89,6 +127,39 @@ class TrackParameters:
                 )
 
     @property
+    def template(self) -> tuple[int, int]:
+        """The smallest template, which places the posts."""
+        return self.templates[0]
+
+    @property
+    def largest(self) -> tuple[int, int]:
+        """The largest template along each axis."""
+        return max(t[0] for t in self.templates), max(t[1] for t in self.templates)
+
+    @property
+    def fine(self) -> TrackParameters:
+        """The same in matched pixels, where the images are oversampled."""
+        n = self.oversample
+        if n == 1:
+            return self
+
+        def times(size: tuple[int, int]) -> tuple[int, int]:
+            return size[0] * n, size[1] * n
+
+        return replace(
+            self,
+            shape=times(self.shape),
+            pixel=(self.pixel[0] / n, self.pixel[1] / n),
+            templates=tuple(times(t) for t in self.templates),
+            search=times(self.search),
+            step=times(self.step),
+            reach=times(self.reach),
+            oversample=1,
+            prefilter_sigma=self.prefilter_sigma * n,
+            prefilter_width=self.prefilter_width * n + 1 - n % 2,
+        )
+
+    @property
     def posts(self) -> tuple[int, int]:
         """Number of posts (y, x): one wherever a template fits into the image."""
         ny, nx = (
@@ -97,16 +168,38 @@ class TrackParameters:
         return ny, nx
 
     @property
-    def block(self) -> int:
-        """Edge of the blocks whose product sums are shared by all templates."""
-        return math.gcd(*self.template, *self.step)
-
-    @property
     def offsets(self) -> tuple[int, int]:
         """Number of whole-pixel offsets tried (y, x)."""
         return 2 * self.search[0] + 1, 2 * self.search[1] + 1
 
     @property
     def halo(self) -> int:
-        """Pixels that the prefilter needs around what is matched."""
-        return 0 if self.prefilter == "none" else math.ceil(4 * self.prefilter_sigma)
+        """Pixels that the filters need around what is matched."""
+        margin = 0
+        if self.prefilter in ("box", "wallis"):
+            margin = self.prefilter_width // 2
+        elif self.prefilter == "sobel":
+            margin = 1
+        elif self.prefilter != "none":
+            margin = math.ceil(4 * self.prefilter_sigma)
+        if self.oversample > 1:
+            from glaciertoolkit.tracking.oversample import HALF_WIDTH
+
+            margin += HALF_WIDTH
+        return (
+            margin
+            + (1 if self.method == "orientation" else 0)
+            + SPLINE_MARGIN * (self.mode == "quality")
+        )
+
+    @property
+    def tile(self) -> tuple[int, int]:
+        """Posts (y, x) of a tile: a strip of the kernels' lanes wide, as memory allows high."""
+        from glaciertoolkit.tracking.correlation import Cells
+        from glaciertoolkit.tracking.kernels.products import LANES
+
+        fine = self.fine
+        slots = Cells.of(fine.largest, fine.step).slots[1]
+        width = -(-(TILE_POSTS // 2 + slots) // LANES) * LANES - slots + 1
+        row = 4 * fine.offsets[0] * fine.offsets[1] * (-(-width // 16) * 16)
+        return max(min(int(VOLUME_BYTES / row), TILE_POSTS), 4), width

@@ -1,4 +1,4 @@
-"""Prefilters: what is done to a window of an image before it is matched."""
+"""A window of an image made ready for matching."""
 
 from __future__ import annotations
 
@@ -8,44 +8,16 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from glaciertoolkit.tracking import prefilters
 from glaciertoolkit.tracking.parameters import TrackParameters
+from glaciertoolkit.tracking.prefilters import FLATNESS
+from glaciertoolkit.tracking.prefilters import Image as Image
+from glaciertoolkit.tracking.prefilters import Mask as Mask
 
-Image = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
-
-
-def gaussian_taps(sigma: float) -> npt.NDArray[np.float32]:
-    """Samples of a Gaussian out to four sigma, with unit sum."""
-    half = int(np.ceil(4 * sigma))
-    k = np.arange(-half, half + 1)
-    taps = np.exp(-0.5 * (k / sigma) ** 2)
-    return np.asarray(taps / taps.sum(), np.float32)
-
-
-def high_pass(image: Image, valid: Mask, sigma: float) -> Image:
-    """Image minus its local mean (Gaussian), the mean taken over valid pixels only; 0 elsewhere."""
-    from glaciertoolkit.tracking.kernels.filters import smooth
-
-    taps = gaussian_taps(sigma)
-    filled = np.where(valid, image, np.float32(0))
-    weight = smooth(valid.astype(np.float32), taps) if not valid.all() else _edge(image.shape, taps)
-    mean = smooth(filled, taps) / np.maximum(weight, np.float32(1e-6))
-    return np.where(valid, filled - mean, np.float32(0))
-
-
-def _edge(shape: tuple[int, ...], taps: npt.NDArray[np.float32]) -> Image:
-    """Smoothed mask of an array that is valid everywhere: a product of two one-dimensional ones."""
-    rows, cols = (
-        np.convolve(np.ones(n, np.float32), taps)[taps.size // 2 :][:n] for n in shape[:2]
-    )
-    return np.outer(rows, cols).astype(np.float32)
-
-
-FLATNESS = 1e-6
-"""A window whose standard deviation is below this share of the largest value is constant: that
-is what float32 leaves of a constant."""
 ABSURD = 1e18
 """Larger values are no measurement but an undeclared "no data"; they count as missing."""
+SOBEL_OF_NOISE = 0.28
+"""Standard deviation of the gradient's length in white noise of standard deviation 1."""
 
 
 class Prepared(NamedTuple):
@@ -59,6 +31,31 @@ class Prepared(NamedTuple):
     image: Image
     valid: Mask
     floor: float
+
+
+class _Standard(NamedTuple):
+    """A window on a common scale; `largest` magnitude as it was, times `scale`."""
+
+    image: Image
+    valid: Mask
+    largest: float
+    scale: float
+
+
+def _standardise(data: Image) -> _Standard:
+    """Mean close to 0, spread close to 1, zero where missing; `data` is used up."""
+    from glaciertoolkit.tracking.kernels import filters
+
+    valid = np.empty(data.shape, np.bool_)
+    flat, flat_valid = data.reshape(-1), valid.reshape(-1)
+    limit = np.float32(ABSURD).view(np.int32)
+    _, bits, mean, spread = filters.survey(flat, flat.view(np.int32), limit, flat_valid)
+    largest = float(np.int32(bits).view(np.float32))
+    # A power of two changes no digit of the data, whatever their unit.
+    scale = 2.0 ** -round(math.log2(min(max(spread, 2.0**-100), 2.0**100))) if spread > 0 else 1.0
+    zero = np.float32(0)
+    filters.standardise(flat, flat_valid, np.float32(mean), np.float32(scale), zero, flat)
+    return _Standard(data, valid, largest * scale, scale)
 
 
 def prepare(image: npt.NDArray[np.generic], parameters: TrackParameters) -> Prepared:
@@ -76,20 +73,29 @@ def prepare(image: npt.NDArray[np.generic], parameters: TrackParameters) -> Prep
     Prepared
     """
     with np.errstate(over="ignore"):
-        data = np.asarray(image, np.float32)
-    valid = np.isfinite(data) & (np.abs(data) < ABSURD)
-    if parameters.prefilter == "log":
-        valid &= data > 0
-        data = np.log(np.where(valid, data, np.float32(1)))
-    data = np.where(valid, data, np.float32(0))
-    largest = float(np.abs(data).max(initial=0))
-    count = max(int(valid.sum()), 1)
-    mean = data.sum(dtype=np.float64) / count
-    data = np.where(valid, data - np.float32(mean), np.float32(0))
-    spread = math.sqrt(float((data.astype(np.float64) ** 2).sum()) / count)
-    # A power of two changes no digit of the data, whatever their unit.
-    scale = 2.0 ** -round(math.log2(spread)) if spread > 0 else 1.0
-    data *= np.float32(scale)
-    if parameters.prefilter != "none":
-        data = high_pass(data, valid, parameters.prefilter_sigma)
-    return Prepared(data, valid, FLATNESS * max(largest * scale, 1e-3))
+        data = np.array(image, np.float32, order="C")
+    kind = parameters.prefilter
+    if kind == "log":
+        data = prefilters.filled(*prefilters.logarithm(data, data < ABSURD), np.nan)
+    data, valid, largest, scale = _standardise(data)
+    if kind == "log":
+        # What float32 rounds of a value is a share of it, so of its logarithm a share of one.
+        largest = max(largest, scale)
+    floor = FLATNESS * max(largest, 1e-3)
+    if kind in ("highpass", "log"):
+        data = prefilters.high_pass(data, valid, parameters.prefilter_sigma)
+    elif kind == "box":
+        data = prefilters.box_high_pass(data, valid, parameters.prefilter_width)
+    elif kind == "wallis":
+        data, floor = prefilters.wallis_and_floor(data, valid, parameters.prefilter_width, floor)
+    elif kind == "sobel":
+        return _edges(data, valid, floor)
+    return Prepared(data, valid, floor)
+
+
+def _edges(data: Image, valid: Mask, floor: float) -> Prepared:
+    """The gradient's length, on a common scale again."""
+    out = _standardise(prefilters.filled(*prefilters.sobel(data, valid), np.nan))
+    return Prepared(
+        out.image, out.valid, max(SOBEL_OF_NOISE * floor * out.scale, FLATNESS * out.largest)
+    )

@@ -1,4 +1,4 @@
-"""The 1-sigma error of a match, from the peak's curvature and the images' spectra."""
+"""How far a match can be trusted: detection threshold and 1-sigma error."""
 
 from __future__ import annotations
 
@@ -8,19 +8,43 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float32]
+Wide = npt.NDArray[np.float64]
 
-ERROR_FLOOR = 0.005
-"""Pixels; what interpolation of the surface leaves even without noise."""
+METHOD_ERROR = {"ncc": 0.0, "coherent": 0.0, "phase": 0.02, "orientation": 0.03}
+"""Pixels; phases and directions are no band-limited images, and their peaks are drawn to whole
+pixels by about so much."""
+SEGMENT = 32
+"""Edge of the pieces of which spectra are averaged, pixels."""
+SEGMENTS = 48
+"""How many of them: the mean of so many is good to a few per cent over a band of frequencies."""
+LEAST_SEGMENTS = 8
+FRINGE = 8
+"""Pixels around a piece that are needed to move it by a part of a pixel."""
 
 
-def mean_periodogram(image: Array, edge: int) -> npt.NDArray[np.float64]:
-    """Power spectrum of `image`, averaged over segments of `edge` pixels (Hann), with unit sum."""
+def _taper(edge: int) -> Array:
+    window = np.hanning(edge + 2)[1:-1]
+    return np.outer(window, window).astype(np.float32)
+
+
+def _spread_evenly(count: int, most: int) -> npt.NDArray[np.int64]:
+    """At most `most` indices below `count`, evenly spaced."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))
+
+
+def _frequencies(edge: int) -> tuple[Wide, Wide]:
+    omega = np.asarray(2 * np.pi * np.fft.fftfreq(edge), np.float64)
+    return omega[:, None], omega[None, :]
+
+
+def mean_periodogram(image: Array, edge: int) -> Wide:
+    """Power spectrum of `image`, the mean over pieces of it (Hann taper), with unit sum."""
     edge = min(edge, *image.shape)
     ny, nx = (n // edge for n in image.shape)
-    segments = image[: ny * edge, : nx * edge].reshape(ny, edge, nx, edge).swapaxes(1, 2)
-    taper = np.hanning(edge + 2)[1:-1].astype(np.float32)
-    spectrum = np.fft.fft2(segments * taper * taper[:, None])
-    power = (spectrum.real**2 + spectrum.imag**2).mean(axis=(0, 1), dtype=np.float64)
+    pieces = image[: ny * edge, : nx * edge].reshape(ny, edge, nx, edge).swapaxes(1, 2)
+    pieces = pieces.reshape(-1, edge, edge)[_spread_evenly(ny * nx, SEGMENTS)]
+    spectrum = np.fft.fft2(pieces * _taper(edge))
+    power = (spectrum.real**2 + spectrum.imag**2).mean(axis=0, dtype=np.float64)
     total = power.sum()
     return np.asarray(power / total if total > 0 else power)
 
@@ -37,28 +61,10 @@ class SurfaceNoise(NamedTuple):
     xy: float
 
 
-def surface_noise(a: Array, b: Array, edge: int = 32) -> SurfaceNoise:
-    """What the correlation surface of two unrelated images with these spectra looks like.
-
-    Parameters
-    ----------
-    a, b : numpy.ndarray
-        The two prepared windows.
-    edge : int
-        Segment length for the spectra, pixels.
-
-    Notes
-    -----
-    Let b = rho a + sqrt(1 - rho^2) w with w independent of a. The part of the surface that w makes
-    has the variance (1 - rho^2) / N sum_k R_a(k) R_w(k), and its gradient (1 - rho^2) / N
-    sum_k R_a(k) (-R_w''(k)); by Parseval's theorem these are ``Nf sum(pa pb)`` and
-    ``Nf sum(pa pb w w')`` with the normalised power spectra pa, pb at Nf angular frequencies w.
-    """
-    edge = min(edge, *a.shape, *b.shape)
-    pa, pb = mean_periodogram(a, edge), mean_periodogram(b, edge)
-    omega = 2 * np.pi * np.fft.fftfreq(edge)
-    wy, wx = omega[:, None], omega[None, :]
-    product = pa * pb * pa.size
+def noise_of(product: Wide) -> SurfaceNoise:
+    """From the product of the two spectra, each with unit sum, times their number of samples."""
+    wy, wx = (2 * np.pi * np.fft.fftfreq(n) for n in product.shape)
+    wy, wx = wy[:, None], wx[None, :]
     return SurfaceNoise(
         float(product.sum()),
         float((product * wx * wx).sum()),
@@ -67,8 +73,28 @@ def surface_noise(a: Array, b: Array, edge: int = 32) -> SurfaceNoise:
     )
 
 
+def surface_noise(a: Array, b: Array) -> SurfaceNoise:
+    """What the correlation surface of two unrelated images with these spectra looks like.
+
+    Parameters
+    ----------
+    a, b : numpy.ndarray
+        The two prepared windows.
+
+    Notes
+    -----
+    The surface of two independent images has the variance ``1 / N sum_r R_a(r) R_b(r)`` and its
+    gradient ``1 / N sum_r R_a(r) (-R_b''(r))``, with R the autocorrelations; by Parseval's theorem
+    these are ``Nf sum(pa pb) / N`` and ``Nf sum(pa pb w w') / N`` with the power spectra pa, pb
+    (unit sums) at Nf angular frequencies w.
+    """
+    edge = min(SEGMENT, *a.shape, *b.shape)
+    pa, pb = mean_periodogram(a, edge), mean_periodogram(b, edge)
+    return noise_of(pa * pb * pa.size)
+
+
 def detection_threshold(
-    noise: SurfaceNoise, pixels: Array, *, offsets: int, false_alarm: float
+    noise: SurfaceNoise, pixels: Array, *, offsets: int, false_alarm: float, magnitude: bool = False
 ) -> Array:
     """Correlation that the highest of `offsets` samples of noise exceeds with this probability.
 
@@ -82,6 +108,8 @@ def detection_threshold(
         Samples of the surface.
     false_alarm : float
         Between 0 and 1.
+    magnitude : bool
+        The surface holds the magnitudes of complex values (Rayleigh instead of Gaussian).
 
     Notes
     -----
@@ -90,8 +118,107 @@ def detection_threshold(
     """
     from scipy.special import ndtri
 
-    z = -float(ndtri(false_alarm / offsets))
+    if magnitude:
+        z = float(np.sqrt(-2 * np.log(false_alarm / offsets)))
+    else:
+        z = -float(ndtri(false_alarm / offsets))
     return np.asarray(z * np.sqrt(noise.level / pixels), np.float32)
+
+
+class Residual(NamedTuple):
+    """What the matched images of a tile do not share, and what it does to a surface.
+
+    `noise`: gradient of a surface between a and the part of b that is not in a; `share`: of the
+    power of b that is such.
+    """
+
+    noise: SurfaceNoise
+    share: float
+
+
+def residual(
+    a: Array, b: Array, at: npt.NDArray[np.int64], start: npt.NDArray[np.int64], shift: Array
+) -> Residual | None:
+    """Spectra of matched pieces of the images: what is common, and what is not.
+
+    Parameters
+    ----------
+    a, b : numpy.ndarray
+        The two prepared windows.
+    at, start : numpy.ndarray
+        (n, 2): first pixel (y, x) of each piece in `a`, and of its whole-pixel match in `b`.
+    shift : numpy.ndarray
+        (n, 2): what is left of the displacement, below a pixel.
+
+    Returns
+    -------
+    Residual or None
+        None if fewer than LEAST_SEGMENTS pieces lie in both windows.
+
+    Notes
+    -----
+    With the coherence g(k) of the two spectra, the part of b that is no multiple of a has the
+    power pb (1 - g^2) at each frequency. Sensor noise is white where the image is not, so that its
+    share grows with the frequency, where a peak has its sharpness: one number for all frequencies
+    would understate the error of optical images severalfold. Speckle differs most where it is
+    bright, and there its gradients are large too; a factor takes account of that. The squared
+    coherence of n independent pieces is biased by (1 - g^2) / n, which is taken off.
+    """
+    edge = min(SEGMENT, min(a.shape) - 2 * FRINGE, min(b.shape) - 2 * FRINGE)
+    if edge < 8:
+        return None
+    limits = (np.array(a.shape) - edge - FRINGE, np.array(b.shape) - edge - FRINGE)
+    inside = np.all(
+        (at >= 0) & (at <= limits[0]) & (start >= FRINGE) & (start <= limits[1]), axis=1
+    )
+    at, start, shift = at[inside], start[inside], shift[inside]
+    n = len(at)
+    if n < LEAST_SEGMENTS:
+        return None
+    here = np.stack([a[y : y + edge, x : x + edge] for y, x in at])
+    there = _aligned(b, start, shift, edge)
+    taper = _taper(edge)
+    fa, fb = np.fft.fft2(here * taper), np.fft.fft2(there * taper)
+    cross = (fa.conj() * fb).mean(axis=0, dtype=np.complex128).real
+    pa = (fa.real**2 + fa.imag**2).mean(axis=0, dtype=np.float64)
+    pb = (fb.real**2 + fb.imag**2).mean(axis=0, dtype=np.float64)
+    if not (pa.sum() > 0 and pb.sum() > 0):
+        return None
+    raw = cross**2 / np.maximum(pa * pb, 1e-30)
+    squared = np.clip((n * raw - 1) / (n - 1), 0, 1)
+    pa, pb = pa / pa.sum(), pb / pb.sum()
+    left = pb * (1 - squared)
+    noise = noise_of(pa * left * pa.size * _concentration(here, there))
+    return Residual(noise, float(left.sum()))
+
+
+def _aligned(b: Array, start: npt.NDArray[np.int64], shift: Array, edge: int) -> Array:
+    """Pieces of `b` moved by a part of a pixel, so that they lie on those of the other image.
+
+    A wider piece is tapered outside the part that is kept, so that what the Fourier transform
+    moves round its ends stays outside too.
+    """
+    wide = edge + 2 * FRINGE
+    rise = 0.5 - 0.5 * np.cos(np.pi * (np.arange(FRINGE - 1) + 0.5) / (FRINGE - 1))
+    flat = np.concatenate([rise, np.ones(edge + 2), rise[::-1]]).astype(np.float32)
+    pieces = np.stack(
+        [b[y - FRINGE : y + edge + FRINGE, x - FRINGE : x + edge + FRINGE] for y, x in start]
+    )
+    wy, wx = _frequencies(wide)
+    turn = np.exp(1j * (wy * shift[:, 0, None, None] + wx * shift[:, 1, None, None]))
+    moved = np.fft.ifft2(np.fft.fft2(pieces * np.outer(flat, flat)) * turn.astype(np.complex64))
+    inner = slice(FRINGE, FRINGE + edge)
+    return np.asarray(moved.real[:, inner, inner], np.float32)
+
+
+def _concentration(here: Array, there: Array) -> float:
+    """How much more of the residual's power lies where the gradients of a are than on average."""
+    power = float((here * here).sum())
+    rest = there - (float((here * there).sum()) / power if power > 0 else 0.0) * here
+    gy, gx = (np.asarray(np.gradient(here, axis=k)) for k in (1, 2))
+    slope, rest = (gx * gx + gy * gy)[:, 2:-2, 2:-2], (rest * rest)[:, 2:-2, 2:-2]
+    together = float(slope.mean()) * float(rest.mean())
+    return float((slope * rest).mean()) / together if together > 0 else 1.0
 
 
 def match_covariance(
@@ -99,6 +226,10 @@ def match_covariance(
     curvature: tuple[Array, Array, Array],
     noise: SurfaceNoise,
     pixels: Array | float,
+    *,
+    share: float = 1.0,
+    floor: Array | float = 0.0,
+    misfit: Array | float = 0.0,
 ) -> tuple[Array, Array, Array]:
     """Covariance of a match in pixels squared.
 
@@ -109,9 +240,15 @@ def match_covariance(
     curvature : tuple of numpy.ndarray
         Second derivatives xx, yy, xy of the correlation at the peak (negative definite).
     noise : SurfaceNoise
-        From `surface_noise`.
+        From `surface_noise`, or of the `residual`.
     pixels : numpy.ndarray or float
         Valid pixels in the template.
+    share : float
+        The share of b's power that `noise` stands for (1: all of it).
+    floor : numpy.ndarray or float
+        Error of the interpolation between the samples, pixels.
+    misfit : numpy.ndarray or float
+        What of 1 - rho^2 is no noise, from `shear_misfit`.
 
     Returns
     -------
@@ -130,13 +267,89 @@ def match_covariance(
     det = np.where(det > 0, det, np.nan)
     ixx, iyy, ixy = hyy / det, hxx / det, -hxy / det
     rho = np.clip(np.asarray(peak, np.float64), 0, 1)
-    scale = (1 - rho**2) / pixels
+    lost = 1 - rho**2
+    scale = np.maximum(lost - 0.7 * misfit, 0.3 * lost) / max(share, 1e-6) / pixels
     xx = ixx * ixx * qxx + 2 * ixx * ixy * qxy + ixy * ixy * qyy
     yy = ixy * ixy * qxx + 2 * ixy * iyy * qxy + iyy * iyy * qyy
     xy = ixx * ixy * qxx + (ixx * iyy + ixy * ixy) * qxy + ixy * iyy * qyy
-    floor = ERROR_FLOOR**2
+    least = np.asarray(floor, np.float64) ** 2
     return (
-        (scale * xx + floor).astype(np.float32),
-        (scale * yy + floor).astype(np.float32),
+        (scale * xx + least).astype(np.float32),
+        (scale * yy + least).astype(np.float32),
         (scale * xy).astype(np.float32),
     )
+
+
+def shear_misfit(
+    power: Wide, gradients: tuple[Array, Array], contrast: Array, template: tuple[int, int]
+) -> Array:
+    """What of 1 - rho^2 comes from motion that varies inside the template.
+
+    Parameters
+    ----------
+    power : numpy.ndarray
+        Sums of gx^2, gx gy, gy^2 over the template, (3, posts_y, posts_x).
+    gradients : tuple of numpy.ndarray
+        As for `gradient_covariance`.
+    contrast : numpy.ndarray
+        1 / sqrt(sum of squared deviations) of the template.
+    template : tuple of int
+        (y, x), pixels.
+
+    Notes
+    -----
+    Pixels x away from the centre are displaced by G x too much, and differ by g G x: the mean
+    square over the template, with the variance T^2 / 12 of x, over that of the image.
+    """
+    u, v = gradients
+    ty, tx = (n * n / 12 for n in template)
+    xx, xy, yy = power
+    square = (
+        xx * (u[0] ** 2 * tx + u[1] ** 2 * ty)
+        + yy * (v[0] ** 2 * tx + v[1] ** 2 * ty)
+        + 2 * xy * (u[0] * v[0] * tx + u[1] * v[1] * ty)
+    ) * np.asarray(contrast, np.float64) ** 2
+    return np.asarray(1 - np.exp(-square), np.float32)
+
+
+def gradient_covariance(
+    lever: Wide,
+    gradients: tuple[Array, Array],
+    radius: tuple[int, int],
+    smear: tuple[Array, Array],
+) -> tuple[Array, Array, Array]:
+    """Covariance that motion which varies inside the template adds, pixels squared.
+
+    Parameters
+    ----------
+    lever : numpy.ndarray
+        From `texture`.
+    gradients : tuple of numpy.ndarray
+        Gradient per pixel along x and y, (2, posts_y, posts_x), of the displacements u and v.
+    radius : tuple of int
+        Posts (y, x) over which the square is averaged: about a template.
+    smear : tuple of numpy.ndarray
+        By how much the mean displacement over the template differs from that at its centre.
+
+    Returns
+    -------
+    xx, yy, xy : numpy.ndarray
+        float32.
+
+    Notes
+    -----
+    The texture shifts the point for which the match stands, by an amount that is as random as the
+    texture; its mean square over the neighbourhood, times the gradients, is the variance. Where
+    the flow is curved the mean over the template is no longer the value at its centre: T^2 / 24
+    times the second derivatives, which is added.
+    """
+    from scipy.ndimage import uniform_filter
+
+    u, v = gradients
+    field = np.stack([u[0], v[0], u[1], v[1]]).astype(np.float64)
+    ex, ey = ((lever[k] * field).sum(axis=0) + smear[k] for k in range(2))
+    size = (2 * radius[0] + 1, 2 * radius[1] + 1)
+    xx, yy, xy = (
+        uniform_filter(product, size, mode="nearest") for product in (ex * ex, ey * ey, ex * ey)
+    )
+    return xx.astype(np.float32), yy.astype(np.float32), xy.astype(np.float32)

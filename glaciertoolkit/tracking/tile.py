@@ -2,199 +2,343 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from glaciertoolkit.blocks import Tile, Window
-from glaciertoolkit.conventions import Flag
+from glaciertoolkit.blocks import Tile
+from glaciertoolkit.conventions import DOUBTFUL, Flag
+from glaciertoolkit.tracking.correlation import Volume, correlate
 from glaciertoolkit.tracking.parameters import TrackParameters
-from glaciertoolkit.tracking.prepare import Image, Mask, prepare
-from glaciertoolkit.tracking.quality import detection_threshold, match_covariance, surface_noise
+from glaciertoolkit.tracking.quality import (
+    METHOD_ERROR,
+    Residual,
+    SurfaceNoise,
+    detection_threshold,
+    gradient_covariance,
+    match_covariance,
+    residual,
+    shear_misfit,
+    surface_noise,
+)
+from glaciertoolkit.tracking.texture import texture
+from glaciertoolkit.tracking.windows import Windows, open_windows, surface_images
+
+Array = npt.NDArray[np.float32]
+Flags = npt.NDArray[np.uint32]
 
 PLANES = (
     "dx", "dy", "dx_error", "dy_error", "dxdy_covariance", "correlation", "snr", "peak_ratio",
-    "flag",
+    "template_size", "effective_resolution", "flag",
 )  # fmt: skip
-
-Kind = TypeVar("Kind", bound=np.generic)
-
-
-def image_window(parameters: TrackParameters, tile: Tile) -> Window:
-    """The pixels that the posts of `tile` need: templates, search and prefilter, clipped."""
-    edges = []
-    for axis, (first, last) in enumerate(((tile.y0, tile.y1), (tile.x0, tile.x1))):
-        step, margin = parameters.step[axis], parameters.search[axis] + parameters.halo
-        start = first * step - margin
-        stop = (last - 1) * step + parameters.template[axis] + margin
-        edges += [max(start, 0), min(stop, parameters.shape[axis])]
-    return Window(*edges)
+GRADIENTS = ("dx_dx", "dx_dy", "dy_dx", "dy_dy")
+QUALITY_PLANES = (*PLANES, *GRADIENTS, *(f"{name}_error" for name in GRADIENTS))
 
 
-def _cut(data: npt.NDArray[Kind], y: int, x: int, rows: int, cols: int) -> npt.NDArray[Kind]:
-    """Rows x cols of `data` from (y, x), zero (False) beyond its edges."""
-    out = np.zeros((rows, cols), data.dtype)
-    top, left = max(y, 0), max(x, 0)
-    part = data[top : max(y + rows, 0), left : max(x + cols, 0)]
-    out[top - y : top - y + part.shape[0], left - x : left - x + part.shape[1]] = part
-    return out
+def planes_of(parameters: TrackParameters) -> tuple[str, ...]:
+    """Names of the planes that `track_tile` returns."""
+    return QUALITY_PLANES if parameters.mode == "quality" else PLANES
 
 
-class Windows:
-    """Reference and secondary of a tile on the lattice of its blocks, cut from prepared windows."""
+class Match(NamedTuple):
+    """What one template size found at the posts of a tile, in matched pixels: dx right, dy down."""
 
-    def __init__(
-        self, reference: npt.NDArray[np.generic], secondary: npt.NDArray[np.generic],
-        tile: Tile, window: Window, parameters: TrackParameters,
-    ) -> None:  # fmt: skip
-        self.parameters, self.tile = parameters, tile
-        sy, sx = parameters.search
-        rows, cols = (
-            (n - 1) * s + t
-            for n, s, t in zip(tile.shape, parameters.step, parameters.template, strict=True)
-        )
-        y = tile.y0 * parameters.step[0] - window.y0
-        x = tile.x0 * parameters.step[1] - window.x0
-        a, a_valid, a_floor = prepare(reference, parameters)
-        b, b_valid, b_floor = prepare(secondary, parameters)
-        self.noise = surface_noise(a, b)
-        self.floor = (a_floor, b_floor)
-        self.a: Image = _cut(a, y, x, rows, cols)
-        self.a_valid: Mask = _cut(a_valid, y, x, rows, cols)
-        spread = (rows + 2 * sy, cols + 2 * sx)
-        self.b: Image = _cut(b, y - sy, x - sx, *spread)
-        self.b_valid: Mask = _cut(b_valid, y - sy, x - sx, *spread)
-        inside = np.ones(b.shape, bool)
-        self.b_inside: Mask = _cut(inside, y - sy, x - sx, *spread)
-        self.complete = bool(self.a_valid.all() and (self.b_valid == self.b_inside).all())
+    dx: Array
+    dy: Array
+    xx: Array
+    yy: Array
+    xy: Array
+    correlation: Array
+    snr: Array
+    ratio: Array
+    size: Array
+    spread: Array
+    flag: Flags
 
-    def at_posts(self, values: Image) -> Image:
-        """Window values (by first pixel) of the reference at the posts."""
-        ky, kx = self.parameters.step
-        ny, nx = self.tile.shape
-        return values[: (ny - 1) * ky + 1 : ky, : (nx - 1) * kx + 1 : kx]
-
-
-def _surfaces(w: Windows) -> tuple[npt.NDArray[np.float32], Image, Image]:
-    """Correlation surfaces (offsets, posts_y, posts_x), template contrast, valid share."""
-    from glaciertoolkit.tracking.kernels import ncc
-
-    p = w.parameters
-    g, (ty, tx), (ky, kx) = p.block, p.template, p.step
-    ny, nx = w.tile.shape
-    noffsets = p.offsets
-    a_rows, a_cols = w.a.shape
-    b_rows = w.b.shape[0]
-    blocks_y, blocks_x = a_rows // g, a_cols // g
-    a_lanes = -(-blocks_x // 16) * 16
-    b_lanes = a_lanes + (2 * p.search[1]) // g + 2
-    everywhere = np.ones(w.a.shape, bool)
-
-    def pack_a(image: Image) -> Image:
-        return np.asarray(ncc.deinterleave(image, g, a_lanes))
-
-    def pack_b(image: Image) -> Image:
-        return np.asarray(ncc.deinterleave(image, g, b_lanes))
-
-    surface = np.empty((noffsets[0] * noffsets[1], ny, nx), np.float32)
-    share = np.ones((ny, nx), np.float32)
-    layout = (g, ky, kx, ty, tx, blocks_y, a_rows, b_rows, a_lanes, b_lanes)
-    w_lanes = nx + (2 * p.search[1]) // kx + 2
-    if w.complete:
-        total, inverse = ncc.window_statistics(w.b, w.b_inside, ty, tx, w.floor[1])
-        total_a, inverse_a = (
-            w.at_posts(v) for v in ncc.window_statistics(w.a, everywhere, ty, tx, w.floor[0])
-        )
-        mean_a = (total_a / np.float32(ty * tx)).astype(np.float32)
-        ncc.correlate(
-            pack_a(w.a), pack_b(w.b),
-            ncc.deinterleave(total, kx, w_lanes), ncc.deinterleave(inverse, kx, w_lanes),
-            mean_a, np.ascontiguousarray(inverse_a),
-            *layout, total.shape[0], w_lanes, *noffsets, surface,
-        )  # fmt: skip
-        return surface, np.asarray(inverse_a, np.float32), share
-    ma, mb = w.a_valid.astype(np.float32), w.b_valid.astype(np.float32)
-    within = w.b_inside.astype(np.float32)
-    inside = ncc.window_statistics(within, w.b_inside, ty, tx, 0.0)[0] == ty * tx
-    counts = w.at_posts(ncc.window_statistics(ma, everywhere, ty, tx, 0.0)[0])
-    share = (counts / np.float32(ty * tx)).astype(np.float32)
-    ncc.correlate_masked(
-        pack_a(w.a), pack_a(w.a**2), pack_a(ma), pack_b(w.b), pack_b(w.b**2), pack_b(mb),
-        ncc.deinterleave(inside.astype(np.float32), kx, w_lanes),
-        np.float32(p.min_valid * ty * tx), np.float32(w.floor[0]), np.float32(w.floor[1]),
-        *layout, inside.shape[0], w_lanes, *noffsets, surface,
-    )  # fmt: skip
-    inverse_a = w.at_posts(ncc.window_statistics(w.a, everywhere, ty, tx, w.floor[0])[1])
-    return surface, np.asarray(inverse_a, np.float32), share
+    @property
+    def lost(self) -> npt.NDArray[np.bool_]:
+        """Posts without a value."""
+        return (self.flag & ~np.uint32(DOUBTFUL)) > 0
 
 
 def _flags(
-    found: npt.NDArray[np.float32],
-    contrast: Image,
-    share: Image,
-    threshold: Image,
-    parameters: TrackParameters,
-) -> npt.NDArray[np.uint32]:
+    found: Array, contrast: Array, share: Array, threshold: Array, p: TrackParameters
+) -> Flags:
     """Why each post is missing or doubtful."""
     from glaciertoolkit.tracking.kernels import subpixel
 
     status = found[subpixel.STATUS].astype(np.uint32)
     empty = (status & subpixel.EMPTY) > 0
     flat = contrast <= 0
-    nodata = share < parameters.min_valid
+    nodata = share < p.min_valid
     flag = np.zeros(status.shape, np.uint32)
     flag[nodata | (empty & ~flat)] |= np.uint32(Flag.NODATA)
     flag[flat & ~nodata] |= np.uint32(Flag.LOW_CONTRAST)
     matched = ~(empty | flat | nodata)
     flag[matched & ((status & subpixel.EDGE) > 0)] |= np.uint32(Flag.SEARCH_EDGE)
     flag[matched & ((status & subpixel.CLIPPED) > 0)] |= np.uint32(Flag.IMAGE_EDGE)
-    low = found[subpixel.PEAK] < np.maximum(threshold, parameters.min_correlation)
+    low = found[subpixel.PEAK] < np.maximum(threshold, p.min_correlation)
     flag[matched & low] |= np.uint32(Flag.LOW_CORRELATION)
-    alone = found[subpixel.RATIO] < parameters.min_peak_ratio
+    alone = found[subpixel.RATIO] < p.min_peak_ratio
     flag[matched & alone] |= np.uint32(Flag.AMBIGUOUS_PEAK)
     return flag
 
 
-def track_tile(
-    reference: npt.NDArray[np.generic],
-    secondary: npt.NDArray[np.generic],
-    tile: Tile,
-    window: Window,
-    *,
-    parameters: TrackParameters,
-) -> npt.NDArray[np.float32]:
-    """Offsets of the posts of one tile: float32 of shape (len(PLANES), rows, columns).
+class _Found(NamedTuple):
+    """Peaks of a tile and what belongs to them, put together from its parts."""
 
-    Displacements in metres along the grid's coordinates; the flag is exact in float32.
-    """
-    from glaciertoolkit.conventions import DOUBTFUL
+    peaks: Array
+    contrast: Array
+    share: Array
+
+
+def _volume(
+    pairs: Sequence[Windows], ratios: Sequence[float], part: Tile, template: tuple[int, int],
+    offset: tuple[int, int],
+) -> Volume:  # fmt: skip
+    """Correlation volume of one pair, or the mean of those of an ensemble."""
+    if len(pairs) == 1:
+        return correlate(pairs[0], part, template, offset)
+    from glaciertoolkit.tracking.kernels import resample, volume
+
+    p = pairs[0].parameters
+    ny, nx = part.shape
+    total = np.zeros((ny, *p.offsets, -(-nx // 16) * 16), np.float32)
+    counts = np.zeros((ny, total.shape[3]), np.float32)
+    contrast, share = np.zeros(part.shape, np.float32), np.zeros(part.shape, np.float32)
+    for windows, ratio in zip(pairs, ratios, strict=True):
+        wider = [math.ceil(s * ratio) + (0 if ratio == 1.0 else 2) for s in p.search]
+        own = windows._replace(parameters=replace(p, search=(wider[0], wider[1])))
+        found = correlate(own, part, template, offset)
+        used = np.zeros(counts.shape, bool)
+        used[:, :nx] = (found.contrast > 0) & (found.share >= p.min_valid)
+        used &= (found.values > volume.INVALID + 0.5).any(axis=(1, 2))
+        resample.add_volume(found.values, ratio, used, total)
+        counts += used
+        contrast = np.maximum(contrast, found.contrast)
+        share = np.maximum(share, found.share)
+    total /= np.maximum(counts, 1)[:, None, None, :]
+    total[(total < -1.5) | (counts[:, None, None, :] == 0)] = volume.INVALID
+    return Volume(total, contrast, share)
+
+
+def _search(
+    pairs: Sequence[Windows], ratios: Sequence[float], tile: Tile, template: tuple[int, int],
+    parts: list[tuple[Tile, tuple[int, int]]],
+) -> _Found:  # fmt: skip
+    """Peaks of all posts of a tile, each part of it about its own whole-pixel prior."""
     from glaciertoolkit.tracking.kernels import subpixel
 
-    w = Windows(reference, secondary, tile, window, parameters)
-    surface, contrast, share = _surfaces(w)
-    found = subpixel.find_peaks(surface, *parameters.offsets, subpixel.interpolation_tables())
-    pixels = np.maximum(share * np.float32(np.prod(parameters.template)), np.float32(1))
-    threshold = detection_threshold(
-        w.noise, pixels, offsets=len(surface), false_alarm=parameters.false_alarm
+    p = pairs[0].parameters
+    tables = subpixel.interpolation_tables()
+    peaks = np.empty((subpixel.PLANES, *tile.shape), np.float32)
+    contrast, share = np.empty(tile.shape, np.float32), np.empty(tile.shape, np.float32)
+    for part, offset in parts:
+        inside = (
+            slice(part.y0 - tile.y0, part.y1 - tile.y0),
+            slice(part.x0 - tile.x0, part.x1 - tile.x0),
+        )
+        volume = _volume(pairs, ratios, part, template, offset)
+        found = subpixel.find_peaks(volume.values, part.shape[1], tables, p.method == "coherent")
+        found[subpixel.DX] += np.float32(offset[1] - p.search[1])
+        found[subpixel.DY] += np.float32(offset[0] - p.search[0])
+        peaks[(slice(None), *inside)] = found
+        contrast[inside], share[inside] = volume.contrast, volume.share
+    return _Found(peaks, contrast, share)
+
+
+def _residual(windows: Windows, tile: Tile, dx: Array, dy: Array) -> Residual | None:
+    """What matched pieces of the two images do not share, from posts spread over the tile."""
+    from glaciertoolkit.tracking.quality import SEGMENT, SEGMENTS
+
+    p = windows.parameters
+    good = np.flatnonzero(np.isfinite(dx) & np.isfinite(dy))
+    if good.size == 0:
+        return None
+    chosen = good[np.unique(np.linspace(0, good.size - 1, SEGMENTS).astype(np.int64))]
+    row, column = np.unravel_index(chosen, dx.shape)
+    a, b = windows.reference, windows.secondary
+    first = np.stack(
+        [
+            (tile.y0 + row) * p.step[0] + (p.template[0] - SEGMENT) // 2,
+            (tile.x0 + column) * p.step[1] + (p.template[1] - SEGMENT) // 2,
+        ],
+        axis=1,
     )
-    curvature = (found[subpixel.HXX], found[subpixel.HYY], found[subpixel.HXY])
-    cxx, cyy, cxy = match_covariance(found[subpixel.PEAK], curvature, w.noise, pixels)
-    flag = _flags(found, contrast, share, threshold, parameters)
+    moved = np.stack([dy.flat[chosen], dx.flat[chosen]], axis=1)
+    whole = np.round(moved).astype(np.int64)
+    images = surface_images(windows)
+    return residual(
+        *images, first - (a.y, a.x), first + whole - (b.y, b.x),
+        (moved - whole).astype(np.float32),
+    )  # fmt: skip
+
+
+class _Flow(NamedTuple):
+    """How the displacement varies among the neighbours of each post.
+
+    `near`: how many posts (y, x) away they are; `gradients`: of dx and of dy, per pixel, each
+    (2, rows, columns) along x and y; `smear`: how much the mean of dx and of dy over a template
+    differs from the values at its centre, pixels.
+    """
+
+    near: tuple[int, int]
+    gradients: tuple[Array, Array]
+    smear: tuple[Array, Array]
+
+
+def _flow(template: tuple[int, int], step: tuple[int, int], dx: Array, dy: Array) -> _Flow:
+    from glaciertoolkit.tracking.kernels.moments import neighbour_bends, neighbour_gradients
+
+    ny, nx = (max(round(n / (2 * s)), 1) for n, s in zip(template, step, strict=True))
+    scale = np.array([step[1], step[0]], np.float32)[:, None, None]
+    u, v = (neighbour_gradients(d, ny, nx) / scale for d in (dx, dy))
+    # The mean of x^2 / 2 over a template of edge T is T^2 / 24.
+    weight = np.array([template[1] ** 2, template[0] ** 2], np.float32)[:, None, None] / 24
+    a, b = (
+        (neighbour_bends(d, ny, nx) / scale**2 * weight).sum(axis=0).astype(np.float32)
+        for d in (dx, dy)
+    )
+    return _Flow((ny, nx), (u, v), (a, b))
+
+
+def _noise(
+    pairs: Sequence[Windows], ratios: Sequence[float], tile: Tile, template: tuple[int, int],
+    dx: Array, dy: Array,
+) -> Residual:  # fmt: skip
+    """What the matched images do not share: the mean over the pairs, for their mean surface."""
+    if pairs[0].parameters.method == "phase":
+        from glaciertoolkit.tracking.phase import phase_noise
+
+        return Residual(phase_noise(template), 1.0)
+    found = []
+    for windows, ratio in zip(pairs, ratios, strict=True):
+        left = _residual(windows, tile, dx * np.float32(ratio), dy * np.float32(ratio))
+        found.append(left or Residual(surface_noise(*surface_images(windows)), 1.0))
+    n = len(found)
+    noise = SurfaceNoise(
+        *(sum(values) / n**2 for values in zip(*(f.noise for f in found), strict=True))
+    )
+    return Residual(noise, sum(f.share for f in found) / n)
+
+
+def _match(
+    pairs: Sequence[Windows], ratios: Sequence[float], tile: Tile, template: tuple[int, int],
+    noise: SurfaceNoise, parts: list[tuple[Tile, tuple[int, int]]],
+) -> Match:  # fmt: skip
+    """Displacement, error and flag of every post with one template size."""
+    from glaciertoolkit.tracking.kernels import subpixel
+
+    p = pairs[0].parameters
+    peaks, contrast, share = _search(pairs, ratios, tile, template, parts)
+    pixels = np.maximum(share * np.float32(template[0] * template[1]), np.float32(1))
+    threshold = detection_threshold(
+        noise, pixels, offsets=p.offsets[0] * p.offsets[1], false_alarm=p.false_alarm,
+        magnitude=p.method == "coherent",
+    )  # fmt: skip
+    flag = _flags(peaks, contrast, share, threshold, p)
+    sure = np.where((flag & ~np.uint32(DOUBTFUL)) > 0, np.float32(np.nan), np.float32(0))
+    dx, dy = peaks[subpixel.DX], peaks[subpixel.DY]
+    left = _noise(pairs, ratios, tile, template, dx + sure, dy + sure)
+    t = texture(pairs[0], tile, template)
+    flow = _flow(template, p.step, dx + sure, dy + sure)
+    support = np.nan_to_num(peaks[subpixel.SUPPORT]).astype(int)
+    xx, yy, xy = match_covariance(
+        peaks[subpixel.PEAK],
+        (peaks[subpixel.HXX], peaks[subpixel.HYY], peaks[subpixel.HXY]),
+        left.noise,
+        pixels,
+        share=left.share,
+        floor=np.maximum(np.take(subpixel.INTERPOLATION_ERROR, support), METHOD_ERROR[p.method]),
+        misfit=shear_misfit(t.power, flow.gradients, contrast, template),
+    )
     # A ridge or saddle instead of a peak has no position along its length.
-    shapeless = np.isfinite(found[subpixel.DX]) & ~np.isfinite(cxx)
-    flag[shapeless] |= np.uint32(Flag.AMBIGUOUS_PEAK)
-    res_y, res_x = parameters.pixel
-    out = np.empty((len(PLANES), *tile.shape), np.float32)
-    out[0] = (found[subpixel.DX] - parameters.search[1]) * np.float32(res_x)
-    out[1] = (found[subpixel.DY] - parameters.search[0]) * np.float32(res_y)
-    out[2] = np.sqrt(cxx) * np.float32(abs(res_x))
-    out[3] = np.sqrt(cyy) * np.float32(abs(res_y))
-    out[4] = cxy * np.float32(res_x * res_y)
-    out[5] = found[subpixel.PEAK]
-    out[6] = found[subpixel.SNR]
-    out[7] = found[subpixel.RATIO]
-    out[8] = flag
-    lost = (flag & ~np.uint32(DOUBTFUL)) > 0
-    out[:5, lost] = np.nan
+    flag[np.isfinite(dx) & ~np.isfinite(xx)] |= np.uint32(Flag.AMBIGUOUS_PEAK)
+    gxx, gyy, gxy = gradient_covariance(t.lever, flow.gradients, flow.near, flow.smear)
+    return Match(
+        dx, dy, xx + gxx, yy + gyy, xy + gxy,
+        peaks[subpixel.PEAK], peaks[subpixel.SNR], peaks[subpixel.RATIO],
+        np.full(dx.shape, max(template), np.float32), t.spread, flag,
+    )  # fmt: skip
+
+
+def _best(matches: list[Match]) -> Match:
+    """Of nested templates, the one with the smallest stated error at each post.
+
+    Where none has a value, what the smallest says.
+    """
+    best = matches[0]
+    for other in matches[1:]:
+        mine = np.where(best.lost, np.inf, best.xx + best.yy)
+        theirs = np.where(other.lost, np.inf, other.xx + other.yy)
+        better = theirs < mine
+        best = Match(*(np.where(better, o, b) for o, b in zip(other, best, strict=True)))
+    return best
+
+
+def _parts(
+    prior: Array | None, tile: Tile, parameters: TrackParameters
+) -> list[tuple[Tile, tuple[int, int]]]:
+    if prior is None:
+        return [(tile, (0, 0))]
+    from glaciertoolkit.tracking.prior import split
+
+    n = parameters.oversample
+    slack = min(parameters.search) / 4
+    return [(part, (y * n, x * n)) for part, (y, x) in split(prior, tile, slack)]
+
+
+def track_tile(
+    *blocks: Any, parameters: TrackParameters, ratios: tuple[float, ...] = (1.0,)
+) -> Array:
+    """Offsets of the posts of one tile: float32 of shape (planes, rows, columns).
+
+    Called with the windows of reference and secondary (of each pair in turn, with its interval
+    over the mean one in `ratios`), the prior on all posts if there is one, the tile and its
+    window. Displacements are in metres along the grid's coordinates; the flag is exact in float32.
+    """
+    tile, window = blocks[-2:]
+    images, priors = blocks[: 2 * len(ratios)], blocks[2 * len(ratios) : -2]
+    prior = np.asarray(priors[0], np.float32) if priors else None
+    pairs = [
+        open_windows(images[2 * k], images[2 * k + 1], window, parameters)
+        for k in range(len(ratios))
+    ]
+    noise = _chance(pairs, parameters.fine.template)
+    parts = _parts(prior, tile, parameters)
+    match = _best([_match(pairs, ratios, tile, t, noise, parts) for t in parameters.fine.templates])
+    return _planes(match, parameters)
+
+
+def _chance(pairs: Sequence[Windows], template: tuple[int, int]) -> SurfaceNoise:
+    """What the (mean) surface of unrelated images looks like."""
+    if pairs[0].parameters.method == "phase":
+        from glaciertoolkit.tracking.phase import phase_noise
+
+        return phase_noise(template)
+    found = [surface_noise(*surface_images(windows)) for windows in pairs]
+    n = len(found)
+    return SurfaceNoise(*(sum(values) / n**2 for values in zip(*found, strict=True)))
+
+
+def _planes(match: Match, parameters: TrackParameters) -> Array:
+    """The match in metres along the grid's coordinates, NaN where it is lost."""
+    res_y, res_x = parameters.fine.pixel
+    n = np.float32(parameters.oversample)
+    out = np.empty((len(PLANES), *match.dx.shape), np.float32)
+    out[0] = match.dx * np.float32(res_x)
+    out[1] = match.dy * np.float32(res_y)
+    out[2] = np.sqrt(match.xx) * np.float32(abs(res_x))
+    out[3] = np.sqrt(match.yy) * np.float32(abs(res_y))
+    out[4] = match.xy * np.float32(res_x * res_y)
+    out[5], out[6], out[7] = match.correlation, match.snr, match.ratio
+    out[8] = match.size / n
+    out[9] = match.spread * np.float32(np.sqrt(abs(res_x * res_y)))
+    out[10] = match.flag
+    out[:5, match.lost] = np.nan
+    out[9, match.lost] = np.nan
     return out

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import functools
+import inspect
+import math
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,13 +14,12 @@ import xarray as xr
 
 from glaciertoolkit.blocks import Lattice, map_tiles
 from glaciertoolkit.conventions import GRID_MAPPING, TIME_COORDS, describe, validate
-from glaciertoolkit.errors import GridError, InputError
+from glaciertoolkit.errors import GridError, InputError, ParameterError
 from glaciertoolkit.provenance import recorded
 from glaciertoolkit.tracking.parameters import Size, TrackParameters, both_axes
-from glaciertoolkit.tracking.tile import PLANES, image_window, track_tile
-
-SURFACE_BYTES = 40e6
-"""Memory that the correlation surfaces of one tile may take."""
+from glaciertoolkit.tracking.prior import Prior
+from glaciertoolkit.tracking.tile import planes_of, track_tile
+from glaciertoolkit.tracking.windows import image_window
 
 
 @recorded
@@ -27,8 +30,14 @@ def track(
     search: Size = 16,
     step: Size = 8,
     method: str = "ncc",
+    mode: str = "fast",
+    nested: Sequence[Size] = (),
+    prior: Prior | None = None,
+    max_displacement: Size | None = None,
     prefilter: str = "highpass",
     prefilter_sigma: float = 3.0,
+    prefilter_width: int = 21,
+    oversample: int | None = None,
     min_valid: float = 0.5,
     false_alarm: float = 0.01,
     min_correlation: float = 0.0,
@@ -37,27 +46,51 @@ def track(
     """Measure how far the surface moved between two images, on a regular grid of posts.
 
     For each post a template of the reference image is compared with the secondary image at every
-    whole-pixel offset within the search radius (zero-mean normalised cross-correlation); the peak
-    of the correlation surface is then found between the pixels.
+    whole-pixel offset within the search radius; the peak of the correlation surface is then found
+    between the pixels.
 
     Parameters
     ----------
     pair : xarray.Dataset
-        `reference` and `secondary`, dimensions (y, x), on one grid, from `open_pair`. Lazy
-        input gives a lazy result, one task a tile; NumPy input is computed at once, in threads.
+        `reference` and `secondary`, dimensions (y, x), on one grid, from `open_pair`; real, or
+        complex (single-look radar). Lazy input gives a lazy result, one task a tile; NumPy input
+        is computed at once, in threads.
     template : int or {"y": int, "x": int}
         Edge of the template, pixels.
     search : int or {"y": int, "x": int}
-        Search radius, pixels: offsets from -search to +search are tried.
+        Search radius, pixels: offsets from -search to +search are tried, about the prior if there
+        is one.
     step : int or {"y": int, "x": int}
         Pixels between posts.
-    method : {"ncc"}
-        The measure of similarity.
-    prefilter : {"highpass", "log", "none"}
-        "highpass" subtracts the local mean (Gaussian); "log" takes the logarithm first (for SAR
-        intensity; pixels that are not positive count as missing).
+    method : {"ncc", "orientation", "phase", "coherent"}
+        "ncc": zero-mean normalised cross-correlation. "orientation": correlation of the directions
+        of the image gradients, which changes of illumination leave alone. "phase": correlation of
+        the phases of the two spectra. "coherent": magnitude of the complex correlation, for
+        single-look complex pairs that keep their phase.
+    mode : {"fast", "quality"}
+        "quality" refines each match by an affine deformation of the template, which follows
+        shear and strain inside it, and returns the gradients of the displacement.
+    nested : sequence of template sizes
+        Further sizes, tried about the same centres; each post keeps the one with the smallest
+        stated error.
+    prior : Dataset, or (dx, dy) in metres
+        Where to search: an earlier result (`dx`, `dy`), a velocity map (`vx`, `vy`), or an orbit
+        prediction (two numbers).
+    max_displacement : int or {"y": int, "x": int}
+        Displacements up to so many pixels are found coarse to fine: a first pass on reduced images
+        is the prior, and `search` the radius about it.
+    prefilter : {"highpass", "box", "wallis", "log", "sobel", "none"}
+        "highpass" and "box" subtract the local mean (Gaussian, square); "wallis" also divides by
+        the local standard deviation; "log" takes the logarithm and then the high-pass (for SAR
+        intensity; pixels that are not positive count as missing); "sobel" is the magnitude of the
+        gradient.
     prefilter_sigma : float
         Standard deviation of the Gaussian, pixels.
+    prefilter_width : int
+        Edge of the square of "box" and "wallis", pixels; odd.
+    oversample : {1, 2}
+        Pixels are doubled along both axes before they are matched. Complex images are by default:
+        taking the amplitude doubles the bandwidth, and what is aliased spoils the peak.
     min_valid : float
         Least share of a template's pixels that must be valid in both images.
     false_alarm : float
@@ -71,7 +104,9 @@ def track(
     xarray.Dataset
         On the posts, each at the geometric centre of its template: `dx`, `dy` (m, positive
         towards larger x and larger y), `dx_error`, `dy_error` (1-sigma, m), `dxdy_covariance`
-        (m2), `correlation`, `snr`, `peak_ratio`, `template_size`, `flag` (why a post is NaN).
+        (m2), `correlation`, `snr`, `peak_ratio`, `template_size`, `effective_resolution` (m),
+        `flag` (why a post is NaN). With ``mode="quality"`` also the gradients `dx_dx`, `dx_dy`,
+        `dy_dx`, `dy_dy` and their errors.
 
     Raises
     ------
@@ -79,6 +114,8 @@ def track(
         If `pair` holds no images.
     ParameterError
         If a parameter is out of range, or the image smaller than the template.
+    InputError
+        If the images do not suit the method.
     GridError
         If the grid is not regular.
 
@@ -86,14 +123,19 @@ def track(
     -----
     ``C(d) = sum (a - mean a)(b_d - mean b_d) / sqrt(sum (a - mean a)^2 sum (b_d - mean b_d)^2)``,
     each sum over the pixels of the template that are valid in both images. `snr` is the squared
-    peak over the mean square of the surface within 10 pixels of it, the peak excluded. The error
-    is that of the peak's position under noise that is independent of the signal; it does not know
-    of motion that varies inside the template.
+    peak over the mean square of the surface within 10 pixels of it, the peak excluded.
+
+    The error is that of the peak's position under what the two images do not share (from their
+    spectra, tile by tile, and the correlation of each post), and, from the gradients of the
+    displacement among the neighbours, that of motion which varies inside the template.
 
     References
     ----------
     The definition of `snr` is that of ISCE's ampcor. Precision of incoherent matching: De Zan,
     F. (2014), Accuracy of incoherent speckle tracking for circular Gaussian signals, IEEE GRSL.
+    Orientation correlation: Fitch, A. J. et al. (2002), BMVC; Heid, T., and Kaab, A. (2012),
+    Evaluation of existing image matching methods for deriving glacier surface displacements
+    globally from optical satellite imagery, Remote Sens. Environ.
 
     Examples
     --------
@@ -110,40 +152,111 @@ def track(
     20.0
     """
     validate(pair, needs=("reference", "secondary"))
-    _check_images(pair)
-    reference, secondary = pair["reference"], pair["secondary"]
-    parameters = TrackParameters(
-        shape=(pair.sizes["y"], pair.sizes["x"]),
-        pixel=(_spacing(pair["y"]), _spacing(pair["x"])),
-        template=both_axes(template, "template"),
-        search=both_axes(search, "search"),
-        step=both_axes(step, "step"),
-        method=method,
-        prefilter=prefilter,
-        prefilter_sigma=prefilter_sigma,
-        min_valid=min_valid,
-        false_alarm=false_alarm,
-        min_correlation=min_correlation,
-        min_peak_ratio=min_peak_ratio,
-    )
+    if prior is not None and max_displacement is not None:
+        raise ParameterError("give a prior or max_displacement, not both: each is where to search.")
+    parameters = parameters_of(
+        pair, template=template, search=search, step=step, method=method, mode=mode,
+        nested=nested, prefilter=prefilter, prefilter_sigma=prefilter_sigma,
+        prefilter_width=prefilter_width, oversample=oversample, min_valid=min_valid,
+        false_alarm=false_alarm, min_correlation=min_correlation, min_peak_ratio=min_peak_ratio,
+    )  # fmt: skip
+    start, reach = _start(pair, parameters, prior, max_displacement)
+    parameters = replace(parameters, reach=reach)
     planes = map_tiles(
         functools.partial(track_tile, parameters=parameters),
-        (reference.data, secondary.data),
-        lattice=Lattice(parameters.posts, _tile_edge(parameters)),
+        (pair["reference"].data, pair["secondary"].data),
+        lattice=Lattice(parameters.posts, parameters.tile),
         window=functools.partial(image_window, parameters),
-        planes=len(PLANES),
+        planes=len(planes_of(parameters)),
         name="track",
+        arguments=() if start is None else (start,),
     )
-    return _dataset(pair, planes, parameters)
+    return dataset(pair, planes, parameters)
 
 
-def _check_images(pair: xr.Dataset) -> None:
+def parameters_of(pair: xr.Dataset, **given: Any) -> TrackParameters:
+    """The options of `track`, its defaults where they are not given, checked against the images."""
+    options = {
+        name: parameter.default
+        for name, parameter in inspect.signature(track).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+    unknown = set(given) - set(options)
+    if unknown:
+        raise ParameterError(
+            f"track has no option {', '.join(sorted(unknown))}; it has {', '.join(options)}."
+        )
+    options |= given
+    complex_images = _check_images(pair, options["method"])
+    oversample = options["oversample"]
+    kept = (
+        "method", "mode", "prefilter", "prefilter_sigma", "prefilter_width", "min_valid",
+        "false_alarm", "min_correlation", "min_peak_ratio",
+    )  # fmt: skip
+    return TrackParameters(
+        shape=(pair.sizes["y"], pair.sizes["x"]),
+        pixel=(_spacing(pair["y"]), _spacing(pair["x"])),
+        templates=_templates(options["template"], options["nested"]),
+        search=both_axes(options["search"], "search"),
+        step=both_axes(options["step"], "step"),
+        reach=(0, 0),
+        oversample=(2 if complex_images else 1) if oversample is None else oversample,
+        **{name: options[name] for name in kept},
+    )
+
+
+def _templates(template: Size, nested: Sequence[Size]) -> tuple[tuple[int, int], ...]:
+    """All template sizes, the smallest first: it places the posts."""
+    sizes = {both_axes(t, "template") for t in (template, *nested)}
+    return tuple(sorted(sizes, key=lambda size: (size[0] * size[1], size)))
+
+
+def _check_images(pair: xr.Dataset, method: str) -> bool:
+    """Whether the images are complex; raises if they do not suit."""
+    found = []
     for name in ("reference", "secondary"):
         image = pair[name]
         if image.dims != ("y", "x"):
             raise InputError(f"{name} must have the dimensions (y, x); it has {image.dims}.")
-        if np.iscomplexobj(image.dtype.type(0)):
-            raise InputError(f"{name} is complex; take its amplitude first: abs(pair.{name}).")
+        found.append(np.issubdtype(image.dtype, np.complexfloating))
+    if found[0] != found[1]:
+        raise InputError("one image is complex and the other is not; take the amplitude of both.")
+    if method == "coherent" and not found[0]:
+        raise InputError(
+            "coherent tracking needs complex images (single-look complex radar); these are real. "
+            'Use method="ncc".'
+        )
+    return found[0]
+
+
+def _start(
+    pair: xr.Dataset,
+    parameters: TrackParameters,
+    prior: Prior | None,
+    max_displacement: Size | None,
+) -> tuple[Any, tuple[int, int]]:
+    """The prior on the posts (pixels; None if there is none), and how far it reaches."""
+    if prior is None and max_displacement is None:
+        return None, (0, 0)
+
+    from glaciertoolkit.tracking.prior import prior_in_pixels
+    from glaciertoolkit.tracking.pyramid import coarse_offsets, prior_field
+
+    y, x = (
+        _centres(pair[name], parameters.template[k], parameters.step[k], parameters.posts[k])
+        for k, name in enumerate(("y", "x"))
+    )
+    if max_displacement is not None:
+        farthest = both_axes(max_displacement, "max_displacement")
+        coarse = coarse_offsets(
+            pair, reach={"y": farthest[0], "x": farthest[1]}, track=track,
+            template={"y": parameters.template[0], "x": parameters.template[1]},
+        )  # fmt: skip
+        return prior_field(coarse, y=y, x=x, pixel=parameters.pixel), farthest
+    assert prior is not None
+    field = prior_in_pixels(prior, pair=pair, y=y, x=x, pixel=parameters.pixel)
+    along_x, along_y = (math.ceil(float(np.abs(part).max())) for part in field)
+    return field, (along_y, along_x)
 
 
 def _spacing(coordinate: xr.DataArray) -> float:
@@ -160,15 +273,6 @@ def _spacing(coordinate: xr.DataArray) -> float:
     return float(spacing)
 
 
-def _tile_edge(parameters: TrackParameters) -> int:
-    """Posts along a tile's edge: as many as the surfaces' memory allows, by powers of two."""
-    offsets = parameters.offsets[0] * parameters.offsets[1]
-    edge = 64
-    while edge > 8 and 4 * offsets * edge * edge > SURFACE_BYTES:
-        edge //= 2
-    return edge
-
-
 def _centres(coordinate: xr.DataArray, template: int, step: int, posts: int) -> Any:
     """Coordinates of the template centres: the mean of its first and its last pixel."""
     values = np.asarray(coordinate.values, float)
@@ -176,17 +280,20 @@ def _centres(coordinate: xr.DataArray, template: int, step: int, posts: int) -> 
     return (values[first] + values[first + template - 1]) / 2
 
 
-def _dataset(pair: xr.Dataset, planes: Any, parameters: TrackParameters) -> xr.Dataset:
+def dataset(pair: xr.Dataset, planes: Any, parameters: TrackParameters) -> xr.Dataset:
+    """The planes of all tiles as a Dataset on the posts of `pair`."""
     posts, (ty, tx) = parameters.posts, parameters.template
     coords: dict[str, Any] = {
         "y": ("y", _centres(pair["y"], ty, parameters.step[0], posts[0])),
         "x": ("x", _centres(pair["x"], tx, parameters.step[1], posts[1])),
     }
     coords |= {k: pair.coords[k] for k in (GRID_MAPPING, *TIME_COORDS) if k in pair.coords}
-    variables: dict[str, Any] = {name: (("y", "x"), planes[i]) for i, name in enumerate(PLANES)}
+    variables: dict[str, Any] = {
+        name: (("y", "x"), planes[i]) for i, name in enumerate(planes_of(parameters))
+    }
     ds = xr.Dataset(variables, coords=coords)
     ds["flag"] = ds["flag"].astype(np.uint32)
-    ds["template_size"] = xr.full_like(ds["dx"], max(ty, tx), dtype=np.uint16)
+    ds["template_size"] = ds["template_size"].astype(np.uint16)
     attrs = {k: v for k, v in pair.attrs.items() if isinstance(v, str | int | float | list)}
     ds.attrs = {
         **attrs,
