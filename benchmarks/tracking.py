@@ -273,7 +273,8 @@ def markdown(report: Figures) -> str:
         f"{info['processor']}, {info['cores']} cores, Python {info['python']}, "
         + ", ".join(f"{k} {v}" for k, v in info["versions"].items()),
         "",
-        f"Inliers are posts with an error below 1 px along both axes; sizes: {report['plan']}.",
+        f"Inliers are posts with an error below 1 px along both axes; sizes: {report['plan']}."
+        + (" A quick run: the bars are those of the full one." if report["quick"] else ""),
         "",
         "| bar | measured | bar | stretch | |",
         "|---|---|---|---|---|",
@@ -287,15 +288,18 @@ def markdown(report: Figures) -> str:
     for case, methods in report["cases"].items():
         for name, found in methods.items():
             cells = [_cell(found.get(k)) for k in COLUMNS]
-            if "not_available" in found:
-                cells[0] = f"not available: {found['not_available']}"
+            for key in {"not_available", "crashed"} & set(found):
+                cells[0] = f"{key.replace('_', ' ')}: {found[key]}"
             lines.append(f"| {case} | {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
 def run(plan: Plan, names: Sequence[str]) -> Figures:
     """All figures of the cases; a case that crashes is reported as such, the others go on."""
-    report: Figures = {"machine": machine(), "plan": repr(plan), "cases": {}, "crashed": {}}
+    report: Figures = {
+        "machine": machine(), "plan": repr(plan), "quick": plan.size < Plan.size,
+        "cases": {}, "crashed": {},
+    }  # fmt: skip
     seconds: dict[str, float] = {}
     for name in names:
         start = time.perf_counter()
@@ -307,6 +311,9 @@ def run(plan: Plan, names: Sequence[str]) -> Figures:
         except Exception as error:
             report["crashed"][name] = f"{type(error).__name__}: {error}"
             traceback.print_exc()
+        for method, found in report["cases"].get(name, {}).items():
+            if "crashed" in found:
+                report["crashed"][f"{name}, {method}"] = found["crashed"]
         seconds[name] = time.perf_counter() - start
         print(f"{seconds[name]:.0f} s", file=sys.stderr, flush=True)
     report["seconds"] = seconds

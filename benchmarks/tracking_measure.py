@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -156,13 +157,14 @@ def measure(
     """Figures of each method over the scenes, all taking turns.
 
     A method that has used up its `budget` of seconds sits out the remaining turns, but not before
-    its first; its figures say how many scenes and runs they rest on.
+    its first; its figures say how many scenes and runs they rest on. One that crashes when it is
+    warmed up is named as such, and the others go on.
     """
     seconds: dict[str, list[float]] = {m.name: [] for m in methods}
     busy: dict[str, list[float]] = {m.name: [] for m in methods}
     errors: dict[str, list[Errors]] = {m.name: [] for m in methods}
     posts: dict[str, int] = {}
-    out: dict[str, str] = {}
+    out: dict[str, Figures] = {}
     for scene in scenes:
         calls = {}
         for method in methods:
@@ -172,7 +174,10 @@ def measure(
                 if not seconds[method.name]:
                     warm_up(method, scene, sizes)
             except NotAvailableError as error:
-                out[method.name] = str(error)
+                out[method.name] = {"not_available": str(error)}
+            except Exception as error:
+                traceback.print_exc()
+                out[method.name] = {"crashed": f"{type(error).__name__}: {error}"}
             else:
                 calls[method] = method.prepare(scene, sizes)
         for turn in range(repeat):
@@ -188,7 +193,7 @@ def measure(
                     posts[name] = match.right.size
                     errors[name].append(errors_of(match, scene, sizes))
     return {
-        m.name: {"not_available": out[m.name]}
+        m.name: out[m.name]
         if m.name in out
         else {**rates(posts[m.name], seconds[m.name], busy[m.name]), **score(errors[m.name])}
         for m in methods

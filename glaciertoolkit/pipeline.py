@@ -43,8 +43,9 @@ PRODUCTS = (
 RECORDS = ("accuracy.json", "report.html", "run.yaml")
 
 TRACKING = (
-    "template", "search", "step", "method", "prefilter", "prefilter_sigma", "min_valid",
-    "false_alarm", "min_correlation", "min_peak_ratio",
+    "template", "search", "step", "method", "mode", "max_displacement", "prefilter",
+    "prefilter_sigma", "prefilter_width", "oversample", "min_valid", "false_alarm",
+    "min_correlation", "min_peak_ratio",
 )  # fmt: skip
 FITTING = ("order", "deformation", "topography", "noise", "folds")
 FILTERING = (
@@ -113,7 +114,8 @@ def run(
             settings.secondary,
             **settings.group("reference_date", "secondary_date"),
         )
-        offsets = track(pair, **settings.group(*TRACKING))
+        nested = () if settings.nested is None else (settings.nested,)
+        offsets = track(pair, nested=nested, **settings.group(*TRACKING))
         ground = _stable(offsets, settings)
         _check_corrections(offsets, settings)
     with stage("Tracking"):
@@ -227,7 +229,7 @@ def _key(settings: Settings) -> str:
     for path in (settings.reference, settings.secondary):
         status = Path(path).stat()
         files.append([path, status.st_size, status.st_mtime_ns])
-    names = (*TRACKING, "reference_date", "secondary_date")
+    names = (*TRACKING, "nested", "reference_date", "secondary_date")
     text = json.dumps([__version__, files, settings.group(*names)])
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -37,10 +37,21 @@ class Settings:
     template: int = setting(64, "edge of the template, pixels")
     search: int = setting(16, "search radius, pixels")
     step: int = setting(8, "pixels between posts")
-    method: str = setting("ncc", "measure of similarity")
-    prefilter: str = setting("highpass", "before matching: highpass, log or none")
-    prefilter_sigma: float = setting(3.0, "width of the high-pass, pixels")
-    min_valid: float = setting(0.5, "least share of valid pixels in a template")
+    method: str = setting("ncc", "similarity: ncc, orientation, phase or coherent")
+    mode: str = setting("fast", "fast, or quality: affine refinement of every match")
+    nested: int | None = setting(None, "a second, larger template tried at each post, pixels")
+    max_displacement: int | None = setting(
+        None, "largest displacement, pixels: found coarse to fine, then searched about"
+    )
+    prefilter: str = setting(
+        "highpass", "before matching: highpass, box, wallis, log, sobel or none"
+    )
+    prefilter_sigma: float = setting(3.0, "width of the Gaussian high-pass, pixels")
+    prefilter_width: int = setting(21, "edge of the square of box and wallis, pixels")
+    oversample: int | None = setting(
+        None, "1 or 2: pixels doubled before matching (complex images are by default)"
+    )
+    min_valid: float = setting(0.3, "least share of valid pixels in a template")
     false_alarm: float = setting(0.01, "probability that unrelated images match")
     min_correlation: float = setting(0.0, "least peak correlation")
     min_peak_ratio: float = setting(1.1, "least ratio of the two highest peaks")

@@ -134,5 +134,7 @@ def _intervals(
         np.array(round(t), "int64").astype("datetime64[ns]")
         for t in (middle - half, middle + half, middle)
     )
-    times = {"reference_time": start, "secondary_time": stop, "mid_date": mid}
+    times = {"reference_time": start, "secondary_time": stop}
+    if "mid_date" in pairs[0].coords:
+        times["mid_date"] = mid
     return tuple(d / mean for d in days), times

@@ -14,10 +14,8 @@ PREFILTERS = ("highpass", "box", "wallis", "log", "sobel", "none")
 METHODS = ("ncc", "orientation", "phase", "coherent")
 MODES = ("fast", "quality")
 
-VOLUME_BYTES = 48e6
-"""Memory that the correlation volume of one tile may take."""
 TILE_POSTS = 64
-"""Posts along y of a tile, where memory allows; about half as many is the least along x."""
+"""Posts along y of a tile; about half as many is the least along x."""
 SPLINE_MARGIN = 8
 """Pixels of the secondary around the search that the affine refinement interpolates between."""
 
@@ -91,6 +89,11 @@ class TrackParameters:
             raise ParameterError(
                 f"phase correlation finds no more than half a template ({min(self.template)} "
                 f"pixels); give a smaller search, a larger template, or max_displacement."
+            )
+        if self.mode == "quality" and self.method not in ("ncc", "phase"):
+            raise ParameterError(
+                f'mode="quality" compares the images themselves; it needs method="ncc" or "phase", '
+                f"not {self.method!r}."
             )
         if self.oversample not in (1, 2):
             raise ParameterError(f"oversample must be 1 or 2; got {self.oversample!r}.")
@@ -194,12 +197,10 @@ class TrackParameters:
 
     @property
     def tile(self) -> tuple[int, int]:
-        """Posts (y, x) of a tile: a strip of the kernels' lanes wide, as memory allows high."""
+        """Posts (y, x) of a tile: a strip of the kernels' lanes wide."""
         from glaciertoolkit.tracking.correlation import Cells
         from glaciertoolkit.tracking.kernels.products import LANES
 
         fine = self.fine
         slots = Cells.of(fine.largest, fine.step).slots[1]
-        width = -(-(TILE_POSTS // 2 + slots) // LANES) * LANES - slots + 1
-        row = 4 * fine.offsets[0] * fine.offsets[1] * (-(-width // 16) * 16)
-        return max(min(int(VOLUME_BYTES / row), TILE_POSTS), 4), width
+        return TILE_POSTS, -(-(TILE_POSTS // 2 + slots) // LANES) * LANES - slots + 1

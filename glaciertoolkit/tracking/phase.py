@@ -22,8 +22,12 @@ def _weights(template: tuple[int, int]) -> npt.NDArray[np.float64]:
 
 
 def phase_noise(template: tuple[int, int]) -> SurfaceNoise:
-    """What a surface of random phases looks like."""
-    return noise_of(_weights(template) ** 2 * (template[0] * template[1]))
+    """What a surface of random phases looks like.
+
+    The taper ties each frequency to its neighbours: of the Hann window's along each axis two in
+    three are independent.
+    """
+    return noise_of(_weights(template) ** 2 * (template[0] * template[1] * 1.5**2))
 
 
 def phase_row(

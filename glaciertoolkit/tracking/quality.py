@@ -15,7 +15,7 @@ METHOD_ERROR = {"ncc": 0.0, "coherent": 0.0, "phase": 0.02, "orientation": 0.03}
 pixels by about so much."""
 SEGMENT = 32
 """Edge of the pieces of which spectra are averaged, pixels."""
-SEGMENTS = 48
+SEGMENTS = 32
 """How many of them: the mean of so many is good to a few per cent over a band of frequencies."""
 LEAST_SEGMENTS = 8
 FRINGE = 8

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from glaciertoolkit.blocks import Tile
 from glaciertoolkit.conventions import DOUBTFUL, Flag
-from glaciertoolkit.tracking.correlation import Volume, correlate
+from glaciertoolkit.tracking.correlation import Peaks, correlate, rows_that_fit
+from glaciertoolkit.tracking.match import Flags, Match, best
 from glaciertoolkit.tracking.parameters import TrackParameters
 from glaciertoolkit.tracking.quality import (
     METHOD_ERROR,
@@ -25,11 +26,11 @@ from glaciertoolkit.tracking.quality import (
     shear_misfit,
     surface_noise,
 )
+from glaciertoolkit.tracking.refinement import refined_matches, without_gaps
 from glaciertoolkit.tracking.texture import texture
 from glaciertoolkit.tracking.windows import Windows, open_windows, surface_images
 
 Array = npt.NDArray[np.float32]
-Flags = npt.NDArray[np.uint32]
 
 PLANES = (
     "dx", "dy", "dx_error", "dy_error", "dxdy_covariance", "correlation", "snr", "peak_ratio",
@@ -44,86 +45,65 @@ def planes_of(parameters: TrackParameters) -> tuple[str, ...]:
     return QUALITY_PLANES if parameters.mode == "quality" else PLANES
 
 
-class Match(NamedTuple):
-    """What one template size found at the posts of a tile, in matched pixels: dx right, dy down."""
-
-    dx: Array
-    dy: Array
-    xx: Array
-    yy: Array
-    xy: Array
-    correlation: Array
-    snr: Array
-    ratio: Array
-    size: Array
-    spread: Array
-    flag: Flags
-
-    @property
-    def lost(self) -> npt.NDArray[np.bool_]:
-        """Posts without a value."""
-        return (self.flag & ~np.uint32(DOUBTFUL)) > 0
-
-
-def _flags(
-    found: Array, contrast: Array, share: Array, threshold: Array, p: TrackParameters
-) -> Flags:
-    """Why each post is missing or doubtful."""
-    from glaciertoolkit.tracking.kernels import subpixel
-
-    status = found[subpixel.STATUS].astype(np.uint32)
-    empty = (status & subpixel.EMPTY) > 0
-    flat = contrast <= 0
-    nodata = share < p.min_valid
-    flag = np.zeros(status.shape, np.uint32)
-    flag[nodata | (empty & ~flat)] |= np.uint32(Flag.NODATA)
-    flag[flat & ~nodata] |= np.uint32(Flag.LOW_CONTRAST)
-    matched = ~(empty | flat | nodata)
-    flag[matched & ((status & subpixel.EDGE) > 0)] |= np.uint32(Flag.SEARCH_EDGE)
-    flag[matched & ((status & subpixel.CLIPPED) > 0)] |= np.uint32(Flag.IMAGE_EDGE)
-    low = found[subpixel.PEAK] < np.maximum(threshold, p.min_correlation)
-    flag[matched & low] |= np.uint32(Flag.LOW_CORRELATION)
-    alone = found[subpixel.RATIO] < p.min_peak_ratio
-    flag[matched & alone] |= np.uint32(Flag.AMBIGUOUS_PEAK)
-    return flag
-
-
 class _Found(NamedTuple):
     """Peaks of a tile and what belongs to them, put together from its parts."""
 
     peaks: Array
     contrast: Array
     share: Array
+    present: Array
 
 
-def _volume(
+def _flags(found: _Found, threshold: Array, p: TrackParameters) -> Flags:
+    """Why each post is missing or doubtful."""
+    from glaciertoolkit.tracking.kernels import subpixel
+
+    peaks = found.peaks
+    status = peaks[subpixel.STATUS].astype(np.uint32)
+    empty = (status & subpixel.EMPTY) > 0
+    nodata = found.present < p.min_valid
+    flat = (found.contrast <= 0) | ((found.share < p.min_valid) & ~nodata)
+    flag = np.zeros(status.shape, np.uint32)
+    flag[nodata | (empty & ~flat)] |= np.uint32(Flag.NODATA)
+    flag[flat & ~nodata] |= np.uint32(Flag.LOW_CONTRAST)
+    matched = ~(empty | flat | nodata)
+    flag[matched & ((status & subpixel.EDGE) > 0)] |= np.uint32(Flag.SEARCH_EDGE)
+    flag[matched & ((status & subpixel.CLIPPED) > 0)] |= np.uint32(Flag.IMAGE_EDGE)
+    low = peaks[subpixel.PEAK] < np.maximum(threshold, p.min_correlation)
+    flag[matched & low] |= np.uint32(Flag.LOW_CORRELATION)
+    alone = peaks[subpixel.RATIO] < p.min_peak_ratio
+    flag[matched & alone] |= np.uint32(Flag.AMBIGUOUS_PEAK)
+    return flag
+
+
+def _ensemble(
     pairs: Sequence[Windows], ratios: Sequence[float], part: Tile, template: tuple[int, int],
     offset: tuple[int, int],
-) -> Volume:  # fmt: skip
-    """Correlation volume of one pair, or the mean of those of an ensemble."""
-    if len(pairs) == 1:
-        return correlate(pairs[0], part, template, offset)
-    from glaciertoolkit.tracking.kernels import resample, volume
+) -> Peaks:  # fmt: skip
+    """Peaks of the mean correlation volume of several pairs."""
+    from glaciertoolkit.tracking.kernels import resample, subpixel, volume
 
     p = pairs[0].parameters
     ny, nx = part.shape
     total = np.zeros((ny, *p.offsets, -(-nx // 16) * 16), np.float32)
     counts = np.zeros((ny, total.shape[3]), np.float32)
-    contrast, share = np.zeros(part.shape, np.float32), np.zeros(part.shape, np.float32)
+    contrast, share, present = (np.zeros(part.shape, np.float32) for _ in range(3))
     for windows, ratio in zip(pairs, ratios, strict=True):
         wider = [math.ceil(s * ratio) + (0 if ratio == 1.0 else 2) for s in p.search]
         own = windows._replace(parameters=replace(p, search=(wider[0], wider[1])))
-        found = correlate(own, part, template, offset)
+        found = correlate(own, part, template, offset, whole_volume=True)
         used = np.zeros(counts.shape, bool)
         used[:, :nx] = (found.contrast > 0) & (found.share >= p.min_valid)
-        used &= (found.values > volume.INVALID + 0.5).any(axis=(1, 2))
-        resample.add_volume(found.values, ratio, used, total)
+        used &= (found.volume > volume.INVALID + 0.5).any(axis=(1, 2))
+        resample.add_volume(found.volume, ratio, used, total)
         counts += used
         contrast = np.maximum(contrast, found.contrast)
         share = np.maximum(share, found.share)
+        present = np.maximum(present, found.present)
     total /= np.maximum(counts, 1)[:, None, None, :]
     total[(total < -1.5) | (counts[:, None, None, :] == 0)] = volume.INVALID
-    return Volume(total, contrast, share)
+    peaks = subpixel.find_peaks(total, nx, subpixel.interpolation_tables(), p.method == "coherent")
+    return Peaks(peaks, total, contrast, share, present)
 
 
 def _search(
@@ -134,21 +114,30 @@ def _search(
     from glaciertoolkit.tracking.kernels import subpixel
 
     p = pairs[0].parameters
-    tables = subpixel.interpolation_tables()
+    if len(pairs) > 1:
+        n = rows_that_fit(pairs[0], tile)
+        parts = [
+            (Tile(first, min(first + n, tile.y1), tile.x0, tile.x1), (0, 0))
+            for first in range(tile.y0, tile.y1, n)
+        ]
     peaks = np.empty((subpixel.PLANES, *tile.shape), np.float32)
-    contrast, share = np.empty(tile.shape, np.float32), np.empty(tile.shape, np.float32)
+    contrast, share, present = (np.empty(tile.shape, np.float32) for _ in range(3))
     for part, offset in parts:
         inside = (
             slice(part.y0 - tile.y0, part.y1 - tile.y0),
             slice(part.x0 - tile.x0, part.x1 - tile.x0),
         )
-        volume = _volume(pairs, ratios, part, template, offset)
-        found = subpixel.find_peaks(volume.values, part.shape[1], tables, p.method == "coherent")
-        found[subpixel.DX] += np.float32(offset[1] - p.search[1])
-        found[subpixel.DY] += np.float32(offset[0] - p.search[0])
-        peaks[(slice(None), *inside)] = found
-        contrast[inside], share[inside] = volume.contrast, volume.share
-    return _Found(peaks, contrast, share)
+        if len(pairs) == 1:
+            found = correlate(pairs[0], part, template, offset)
+        else:
+            found = _ensemble(pairs, ratios, part, template, offset)
+        here = (slice(None), *inside)
+        peaks[here] = found.peaks
+        peaks[here][subpixel.DX] += np.float32(offset[1] - p.search[1])
+        peaks[here][subpixel.DY] += np.float32(offset[0] - p.search[0])
+        contrast[inside], share[inside] = found.contrast, found.share
+        present[inside] = found.present
+    return _Found(peaks, contrast, share, present)
 
 
 def _residual(windows: Windows, tile: Tile, dx: Array, dy: Array) -> Residual | None:
@@ -234,13 +223,14 @@ def _match(
     from glaciertoolkit.tracking.kernels import subpixel
 
     p = pairs[0].parameters
-    peaks, contrast, share = _search(pairs, ratios, tile, template, parts)
-    pixels = np.maximum(share * np.float32(template[0] * template[1]), np.float32(1))
+    found = _search(pairs, ratios, tile, template, parts)
+    peaks = found.peaks
+    pixels = np.maximum(found.share * np.float32(template[0] * template[1]), np.float32(1))
     threshold = detection_threshold(
         noise, pixels, offsets=p.offsets[0] * p.offsets[1], false_alarm=p.false_alarm,
         magnitude=p.method == "coherent",
     )  # fmt: skip
-    flag = _flags(peaks, contrast, share, threshold, p)
+    flag = _flags(found, threshold, p)
     sure = np.where((flag & ~np.uint32(DOUBTFUL)) > 0, np.float32(np.nan), np.float32(0))
     dx, dy = peaks[subpixel.DX], peaks[subpixel.DY]
     left = _noise(pairs, ratios, tile, template, dx + sure, dy + sure)
@@ -254,7 +244,7 @@ def _match(
         pixels,
         share=left.share,
         floor=np.maximum(np.take(subpixel.INTERPOLATION_ERROR, support), METHOD_ERROR[p.method]),
-        misfit=shear_misfit(t.power, flow.gradients, contrast, template),
+        misfit=shear_misfit(t.power, flow.gradients, found.contrast, template),
     )
     # A ridge or saddle instead of a peak has no position along its length.
     flag[np.isfinite(dx) & ~np.isfinite(xx)] |= np.uint32(Flag.AMBIGUOUS_PEAK)
@@ -262,34 +252,19 @@ def _match(
     return Match(
         dx, dy, xx + gxx, yy + gyy, xy + gxy,
         peaks[subpixel.PEAK], peaks[subpixel.SNR], peaks[subpixel.RATIO],
-        np.full(dx.shape, max(template), np.float32), t.spread, flag,
+        np.full(dx.shape, max(template), np.float32), t.spread, found.share, flag,
     )  # fmt: skip
-
-
-def _best(matches: list[Match]) -> Match:
-    """Of nested templates, the one with the smallest stated error at each post.
-
-    Where none has a value, what the smallest says.
-    """
-    best = matches[0]
-    for other in matches[1:]:
-        mine = np.where(best.lost, np.inf, best.xx + best.yy)
-        theirs = np.where(other.lost, np.inf, other.xx + other.yy)
-        better = theirs < mine
-        best = Match(*(np.where(better, o, b) for o, b in zip(other, best, strict=True)))
-    return best
 
 
 def _parts(
     prior: Array | None, tile: Tile, parameters: TrackParameters
 ) -> list[tuple[Tile, tuple[int, int]]]:
+    """Parts of the tile, and the whole image pixels about which each is searched."""
     if prior is None:
         return [(tile, (0, 0))]
     from glaciertoolkit.tracking.prior import split
 
-    n = parameters.oversample
-    slack = min(parameters.search) / 4
-    return [(part, (y * n, x * n)) for part, (y, x) in split(prior, tile, slack)]
+    return split(prior, tile, min(parameters.search) / 2)
 
 
 def track_tile(
@@ -304,14 +279,23 @@ def track_tile(
     tile, window = blocks[-2:]
     images, priors = blocks[: 2 * len(ratios)], blocks[2 * len(ratios) : -2]
     prior = np.asarray(priors[0], np.float32) if priors else None
+    parts = _parts(prior, tile, parameters)
+    offsets = [offset for _, offset in parts]
     pairs = [
-        open_windows(images[2 * k], images[2 * k + 1], window, parameters)
+        open_windows(images[2 * k], images[2 * k + 1], tile, window, offsets, parameters)
         for k in range(len(ratios))
     ]
     noise = _chance(pairs, parameters.fine.template)
-    parts = _parts(prior, tile, parameters)
-    match = _best([_match(pairs, ratios, tile, t, noise, parts) for t in parameters.fine.templates])
-    return _planes(match, parameters)
+    n = parameters.oversample
+    parts = [(part, (n * y, n * x)) for part, (y, x) in parts]
+    match = best([_match(pairs, ratios, tile, t, noise, parts) for t in parameters.fine.templates])
+    if parameters.mode == "fast":
+        if len(pairs) == 1 and parameters.method == "ncc":
+            match = without_gaps(match, pairs[0], tile)
+        return _planes(match, parameters)
+    refined, gradients = refined_matches(match, pairs[0], tile)
+    planes = _planes(refined, parameters)
+    return np.concatenate([planes, _gradient_planes(gradients, refined.lost, parameters)])
 
 
 def _chance(pairs: Sequence[Windows], template: tuple[int, int]) -> SurfaceNoise:
@@ -323,6 +307,17 @@ def _chance(pairs: Sequence[Windows], template: tuple[int, int]) -> SurfaceNoise
     found = [surface_noise(*surface_images(windows)) for windows in pairs]
     n = len(found)
     return SurfaceNoise(*(sum(values) / n**2 for values in zip(*found, strict=True)))
+
+
+def _gradient_planes(
+    gradients: Array, lost: npt.NDArray[np.bool_], parameters: TrackParameters
+) -> Array:
+    """Gradients of the displacement and their errors along the grid's coordinates."""
+    res_y, res_x = parameters.fine.pixel
+    turn = np.array([1, res_x / res_y, res_y / res_x, 1], np.float32)[:, None, None]
+    out = np.concatenate([gradients[:4] * turn, gradients[4:] * np.abs(turn)])
+    out[:, lost] = np.nan
+    return np.asarray(out, np.float32)
 
 
 def _planes(match: Match, parameters: TrackParameters) -> Array:

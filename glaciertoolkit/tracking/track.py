@@ -38,7 +38,7 @@ def track(
     prefilter_sigma: float = 3.0,
     prefilter_width: int = 21,
     oversample: int | None = None,
-    min_valid: float = 0.5,
+    min_valid: float = 0.3,
     false_alarm: float = 0.01,
     min_correlation: float = 0.0,
     min_peak_ratio: float = 1.1,
@@ -92,7 +92,8 @@ def track(
         Pixels are doubled along both axes before they are matched. Complex images are by default:
         taking the amplitude doubles the bandwidth, and what is aliased spoils the peak.
     min_valid : float
-        Least share of a template's pixels that must be valid in both images.
+        Least share of a template's pixels that must be valid in both images. Areas of one and the
+        same value (16 x 16 pixels or more: frames, stripes) count as missing.
     false_alarm : float
         Probability that two unrelated images pass: a match is rejected where its correlation
         could, with this probability, be the highest of noise with the images' own spectra.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -13,16 +14,22 @@ from glaciertoolkit.tracking.prepare import Image, Mask, prepare
 
 Kind = TypeVar("Kind", bound=np.generic)
 
+CONSTANT_EDGE = 16
+"""Squares of so many equal pixels are no ground; saturated and shaded spots are smaller."""
+
 
 class Layer(NamedTuple):
     """One prepared image window: planes of values (most often one), where they are valid.
 
-    `planes`: float32 (planes, rows, columns), zero where missing; `floor`: the standard deviation
-    below which a template counts as constant; (`y`, `x`): its first pixel in the whole image.
+    `planes`: float32 (planes, rows, columns), zero where missing; `constant`: which of the missing
+    pixels hold a value, but the same over a whole area (None: there is no such area); `floor`: the
+    standard deviation below which a template counts as constant; (`y`, `x`): its first pixel in
+    the whole image.
     """
 
     planes: npt.NDArray[np.float32]
     valid: Mask
+    constant: Mask | None
     floor: float
     y: int
     x: int
@@ -35,13 +42,16 @@ class Layer(NamedTuple):
         """Where the same pixels are valid."""
         return _cut(self.valid, y - self.y, x - self.x, rows, cols)
 
-    def cut_inside(self, y: int, x: int, rows: int, cols: int) -> Mask:
-        """Which of the same pixels lie in the window at all."""
-        inside = np.zeros((rows, cols), bool)
+    def cut_present(self, y: int, x: int, rows: int, cols: int) -> Mask:
+        """Where they hold a value, be it the same over a whole area."""
+        present = self.valid if self.constant is None else self.valid | self.constant
+        return _cut(present, y - self.y, x - self.x, rows, cols)
+
+    def bounds(self, y: int, x: int, rows: int, cols: int) -> tuple[int, int, int, int]:
+        """First and last (excluded) of the same rows, and columns, that lie in the window."""
         top, left = y - self.y, x - self.x
         height, width = self.valid.shape
-        inside[max(-top, 0) : max(height - top, 0), max(-left, 0) : max(width - left, 0)] = True
-        return inside
+        return max(-top, 0), min(height - top, rows), max(-left, 0), min(width - left, cols)
 
 
 def _cut(data: npt.NDArray[Kind], y: int, x: int, rows: int, cols: int) -> npt.NDArray[Kind]:
@@ -58,14 +68,21 @@ def _cut(data: npt.NDArray[Kind], y: int, x: int, rows: int, cols: int) -> npt.N
 
 def image_window(parameters: TrackParameters, tile: Tile) -> Window:
     """The pixels that the posts of `tile` need: templates, search, prior and prefilter, clipped."""
+    reach = parameters.reach
+    return _around(parameters, tile, [(-reach[0], -reach[1]), reach], parameters.search)
+
+
+def _around(
+    p: TrackParameters, tile: Tile, offsets: Sequence[tuple[int, int]], search: tuple[int, int]
+) -> Window:
+    """The pixels of all templates of `tile`, moved by `offsets` and searched about them."""
     edges = []
     for axis, (first, last) in enumerate(((tile.y0, tile.y1), (tile.x0, tile.x1))):
-        step = parameters.step[axis]
-        wider = (parameters.largest[axis] - parameters.template[axis]) // 2
-        margin = parameters.search[axis] + parameters.reach[axis] + parameters.halo + wider
-        start = first * step - margin
-        stop = (last - 1) * step + parameters.template[axis] + margin
-        edges += [max(start, 0), min(stop, parameters.shape[axis])]
+        margin = search[axis] + p.halo + (p.largest[axis] - p.template[axis]) // 2
+        moved = [offset[axis] for offset in offsets]
+        start = first * p.step[axis] - margin + min(moved)
+        stop = (last - 1) * p.step[axis] + p.template[axis] + margin + max(moved)
+        edges += [max(start, 0), min(stop, p.shape[axis])]
     return Window(*edges)
 
 
@@ -80,46 +97,89 @@ class Windows(NamedTuple):
 def open_windows(
     reference: npt.NDArray[np.generic],
     secondary: npt.NDArray[np.generic],
+    tile: Tile,
     window: Window,
+    offsets: Sequence[tuple[int, int]],
     parameters: TrackParameters,
 ) -> Windows:
-    """Oversample, detect and filter the two windows of a tile.
+    """Oversample, detect and filter what the posts of a tile need of the two images.
 
     Parameters
     ----------
     reference, secondary : numpy.ndarray
         The pixels of `window`, of the two images.
+    tile : Tile
+        The posts.
     window : Window
         Where they lie in the whole image.
+    offsets : sequence of (int, int)
+        Whole pixels (y, x) about which parts of the tile are searched.
     parameters : TrackParameters
         What was asked for, in pixels of the image.
     """
-    fine = parameters.fine
-    layers = []
-    images = _oversampled(reference, secondary, parameters)
-    scale = parameters.oversample
-    for image in images:
-        planes, valid, floor = _planes(image, fine)
-        layers.append(Layer(planes, valid, floor, window.y0 * scale, window.x0 * scale))
-    return Windows(layers[0], layers[1], fine)
+    needs = (
+        _around(parameters, tile, [(0, 0)], (0, 0)),
+        _around(parameters, tile, offsets, parameters.search),
+    )
+    reference_layer, secondary_layer = (
+        _layer(image, window, need, parameters)
+        for image, need in zip((reference, secondary), needs, strict=True)
+    )
+    return Windows(reference_layer, secondary_layer, parameters.fine)
+
+
+def _layer(
+    image: npt.NDArray[np.generic], window: Window, need: Window, parameters: TrackParameters
+) -> Layer:
+    """What of an image window is needed, prepared."""
+    y = min(max(need.y0, window.y0), window.y1 - 1)
+    x = min(max(need.x0, window.x0), window.x1 - 1)
+    rows = slice(y - window.y0, max(need.y1, y + 1) - window.y0)
+    columns = slice(x - window.x0, max(need.x1, x + 1) - window.x0)
+    shown, constant = without_constant_areas(image[rows, columns])
+    planes, valid, floor = _planes(_oversampled(shown, parameters), parameters.fine)
+    n = parameters.oversample
+    if constant is not None and n > 1:
+        constant = constant.repeat(n, axis=0).repeat(n, axis=1)
+    return Layer(planes, valid, constant, floor, y * n, x * n)
+
+
+def without_constant_areas(
+    image: npt.NDArray[np.generic],
+) -> tuple[npt.NDArray[np.generic], Mask | None]:
+    """The image with NaN where it shows nothing but one value, and where that is (None: nowhere).
+
+    Frames and stripes do not move with the ground, and their edges are the strongest there are:
+    a template that holds one would match it instead of the surface.
+    """
+    from glaciertoolkit.tracking.kernels import constant
+
+    values = np.ascontiguousarray(image.real if np.iscomplexobj(image) else image)
+    if not constant.has_runs(values, CONSTANT_EDGE):
+        return image, None
+    found: Mask = constant.constant_squares(values, CONSTANT_EDGE)
+    if np.iscomplexobj(image):
+        found &= constant.constant_squares(np.ascontiguousarray(image.imag), CONSTANT_EDGE)
+    if not found.any():
+        return image, None
+    kind = np.complex64 if np.iscomplexobj(image) else np.float32
+    with np.errstate(over="ignore"):
+        shown = image.astype(kind)
+    shown[found] = np.nan
+    return shown, found
 
 
 def _oversampled(
-    reference: npt.NDArray[np.generic],
-    secondary: npt.NDArray[np.generic],
-    parameters: TrackParameters,
-) -> tuple[npt.NDArray[np.generic], npt.NDArray[np.generic]]:
-    """The windows on the pixels that are matched."""
+    image: npt.NDArray[np.generic], parameters: TrackParameters
+) -> npt.NDArray[np.generic]:
+    """The window on the pixels that are matched."""
     if parameters.oversample == 1:
-        return reference, secondary
+        return image
     from glaciertoolkit.tracking.oversample import carrier, double
 
-    out = []
-    for image in (reference, secondary):
-        centre = carrier(image) if np.iscomplexobj(image) else (0.0, 0.0)
-        values, valid = double(image, centre)
-        out.append(np.where(valid, values, values.dtype.type(np.nan)))
-    return out[0], out[1]
+    centre = carrier(image) if np.iscomplexobj(image) else (0.0, 0.0)
+    values, valid = double(image, centre)
+    return np.asarray(np.where(valid, values, values.dtype.type(np.nan)))
 
 
 def _planes(

@@ -11,12 +11,12 @@ from numba import uint64 as U
 FAST = {"contract"}
 
 
-@njit(nogil=True, cache=True, fastmath=FAST)
+@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
 def window_statistics(image: Any, inside: Any, ty: Any, tx: Any, floor: Any) -> Any:
     """Sum and 1/sqrt(sum of squared deviations) of every ty x tx window, by its first pixel.
 
-    A window that leaves the image (`inside` false anywhere), or with no more contrast than
-    `floor` (standard deviation), gets 0 as its second value.
+    A window that leaves `inside` (first and last row and column, the last excluded), or with no
+    more contrast than `floor` (standard deviation), gets 0 as its second value.
     """
     rows, cols = image.shape
     ny, nx = rows - ty + 1, cols - tx + 1
@@ -24,49 +24,45 @@ def window_statistics(image: Any, inside: Any, ty: Any, tx: Any, floor: Any) -> 
     inverse = np.zeros((ny, nx), np.float32)
     n = ty * tx
     c1, c2 = np.zeros(cols), np.zeros(cols)
-    c0 = np.zeros(cols, np.int64)
     squares = np.empty(nx)
-    least = floor * floor * n
+    least = floor * abs(floor) * n
+    share = 1.0 / n
     for y in range(rows):
         for column in range(cols):
             x = U(column)
             v = np.float64(image[y, x])
             c1[x] += v
             c2[x] += v * v
-            c0[x] += inside[y, x]
         top = y - ty + 1
         if top < 0:
             continue
         s1 = s2 = 0.0
-        s0 = 0
-        for k in range(tx - 1):
+        for k in range(tx):
             s1 += c1[k]
             s2 += c2[k]
-            s0 += c0[k]
-        for k in range(nx):
-            s1 += c1[k + tx - 1]
-            s2 += c2[k + tx - 1]
-            s0 += c0[k + tx - 1]
+        # One addition a step on the critical path: what comes in and goes out is summed first.
+        total[top, 0] = s1
+        squares[0] = s2 - s1 * s1 * share
+        for k in range(1, nx):
+            s1 += c1[k + tx - 1] - c1[k - 1]
+            s2 += c2[k + tx - 1] - c2[k - 1]
             total[top, k] = s1
-            squares[k] = s2 - s1 * s1 / n if s0 == n else -1.0
-            s1 -= c1[k]
-            s2 -= c2[k]
-            s0 -= c0[k]
-        for column in range(nx):
-            x = U(column)
-            spread = squares[x]
-            good = spread > least
-            inverse[top, x] = 1.0 / np.sqrt(spread if good else 1.0) if good else 0.0
+            squares[k] = s2 - s1 * s1 * share
+        if top >= inside[0] and top + ty <= inside[1]:
+            for column in range(max(inside[2], 0), min(inside[3] - tx + 1, nx)):
+                x = U(column)
+                spread = squares[x]
+                good = spread > least
+                inverse[top, x] = np.sqrt(1.0 / (spread if spread > 0 else 1.0)) if good else 0.0
         for column in range(cols):
             x = U(column)
             v = np.float64(image[top, x])
             c1[x] -= v
             c2[x] -= v * v
-            c0[x] -= inside[top, x]
     return total, inverse
 
 
-@njit(nogil=True, cache=True, fastmath=FAST)
+@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
 def template_statistics(
     image: Any, ty: Any, tx: Any, ky: Any, kx: Any, ny: Any, nx: Any, floor: Any
 ) -> Any:

@@ -10,6 +10,7 @@ and second-highest peaks runs over many posts at once.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -43,10 +44,13 @@ DX, DY, PEAK, SNR, RATIO, HXX, HYY, HXY, SUPPORT, STATUS = range(10)
 PLANES = 10
 
 OK, EMPTY, EDGE, CLIPPED = 0, 1, 2, 4
+IDENTICAL = np.float32(1 - 3e-6)
+"""A correlation that is 1 but for rounding: the windows are the same."""
 MISSING = np.float32(-1.5)
 """What lies below it in the volume could not be computed."""
 
 
+@functools.cache
 def interpolation_tables() -> npt.NDArray[np.float32]:
     """Kaiser-windowed sincs with their first and second derivatives.
 
@@ -327,7 +331,15 @@ def _measure(
             w[i * TAPS + j] = volume[U(corner + j * lanes)]
         for j in range(taps, TAPS):
             w[i * TAPS + j] = np.float32(0)
-    if support >= SUPPORTS[0]:
+    if top >= IDENTICAL:
+        # No offset between the samples can correlate better than that: the shift is whole.
+        i = support * TAPS + support
+        u = v = np.float32(0)
+        hxx = w[i - 1] + w[i + 1] - np.float32(2) * top
+        hyy = w[i - TAPS] + w[i + TAPS] - np.float32(2) * top
+        hxy = np.float32(0)
+        peak = top
+    elif support >= SUPPORTS[0]:
         table = tables[support - SUPPORTS[0]]
         u, v, peak, hxx, hyy, hxy = refine(w, support, table, kx, ky, sums)
     else:
@@ -355,43 +367,60 @@ def _measure(
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def find_peaks(volume: Any, posts_x: Any, tables: Any, squared: Any) -> Any:
-    """Peak of every post: volume (posts_y, rows, columns, lanes) -> (PLANES, posts_y, posts_x).
+def peak_room(columns: Any, lanes: Any) -> Any:
+    """Working arrays for `peaks_of_row`, made once."""
+    return (
+        np.empty(lanes, np.float32), np.empty(lanes, np.int32), np.empty(lanes, np.float32),
+        np.empty(lanes, np.float32), np.empty(3 * columns * lanes, np.float32),
+        np.empty(LANES, np.int32), np.empty(LANES, np.int32), np.empty(LANES, np.float32),
+        np.empty(LANES, np.float32), np.zeros((2 * LARGEST + 1) * TAPS, np.float32),
+        np.empty(3 * TAPS, np.float32), np.empty(3 * TAPS, np.float32),
+        np.empty(3 * TAPS, np.float32), np.empty(PLANES, np.float32),
+    )  # fmt: skip
 
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def peaks_of_row(
+    volume: Any, base: Any, rows: Any, columns: Any, lanes: Any, posts_x: Any, tables: Any,
+    squared: Any, room: Any, result: Any,
+) -> Any:  # fmt: skip
+    """Peaks of a row of posts into `result` (PLANES, posts_x).
+
+    `volume`: flat (rows, columns, lanes) from `base` on.
     Lanes from `posts_x` on are padding, to a multiple of LANES. Positions are in samples from the
     first offset; STATUS holds the bits EMPTY (nothing to search), EDGE (the highest sample has no
     complete neighbourhood) and CLIPPED (some offsets could not be tried). `squared`: the volume
     holds squares; what is returned is of their roots.
     """
+    best, where, second, low, lines, y, x, total, count, w, kx, ky, sums, out = room
+    supports, steps = tables.shape[:2]
+    table = tables.reshape(supports, steps * 3 * TAPS)
+    _scan(volume, base, rows, columns, lanes, best, where, second, low, lines)
+    for start in range(0, posts_x, LANES):
+        posts = min(LANES, posts_x - start)
+        _noise_power(
+            volume, base, rows, columns, lanes, start, posts, where, y, x, total, count, squared
+        )
+        for k in range(posts):
+            i = start + k
+            _measure(
+                volume, base + i, rows, columns, lanes, best[i], where[i], second[i],
+                low[i], total[k], table, w, kx, ky, sums, out, squared,
+            )  # fmt: skip
+            for plane in range(PLANES):
+                result[plane, i] = out[plane]
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def find_peaks(volume: Any, posts_x: Any, tables: Any, squared: Any) -> Any:
+    """Peaks of all posts of a whole volume (posts_y, rows, columns, lanes): see `peaks_of_row`."""
     posts_y, rows, columns, lanes = volume.shape
     flat = volume.reshape(-1)
     result = np.empty((PLANES, posts_y, posts_x), np.float32)
-    best = np.empty(lanes, np.float32)
-    second, low = np.empty(lanes, np.float32), np.empty(lanes, np.float32)
-    where = np.empty(lanes, np.int32)
-    lines = np.empty(3 * columns * lanes, np.float32)
-    y, x = np.empty(LANES, np.int32), np.empty(LANES, np.int32)
-    total, count = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
-    w = np.zeros((2 * LARGEST + 1) * TAPS, np.float32)
-    kx, ky = np.empty(3 * TAPS, np.float32), np.empty(3 * TAPS, np.float32)
-    sums = np.empty(3 * TAPS, np.float32)
-    supports, steps = tables.shape[:2]
-    table = tables.reshape(supports, steps * 3 * TAPS)
-    out = np.empty(PLANES, np.float32)
+    room = peak_room(columns, lanes)
     for py in range(posts_y):
-        base = py * rows * columns * lanes
-        _scan(flat, base, rows, columns, lanes, best, where, second, low, lines)
-        for start in range(0, posts_x, LANES):
-            posts = min(LANES, posts_x - start)
-            _noise_power(
-                flat, base, rows, columns, lanes, start, posts, where, y, x, total, count, squared
-            )
-            for k in range(posts):
-                i = start + k
-                _measure(
-                    flat, base + i, rows, columns, lanes, best[i], where[i], second[i],
-                    low[i], total[k], table, w, kx, ky, sums, out, squared,
-                )  # fmt: skip
-                for plane in range(PLANES):
-                    result[plane, py, i] = out[plane]
+        peaks_of_row(
+            flat, py * rows * columns * lanes, rows, columns, lanes, posts_x, tables, squared,
+            room, result[:, py],
+        )  # fmt: skip
     return result

@@ -25,6 +25,7 @@ from glaciertoolkit.tracking.kernels.products import (
     cell_products,
     sum_rows,
 )
+from glaciertoolkit.tracking.kernels.subpixel import peak_room, peaks_of_row
 
 INVALID = np.float32(-2.0)
 """What stands in the volume where nothing could be correlated."""
@@ -200,9 +201,9 @@ def _coherent(
 def correlation_volume(
     pa: Any, pb: Any, terms: Any, sums: Any, finish: Any, geometry: Any, rows: Any, groups: Any,
     mean: Any, scale: Any, total: Any, inverse: Any, windows: Any, limits: Any, span: Any,
-    chunk: Any, ring: Any, shape: Any, out: Any,
+    chunk: Any, ring: Any, shape: Any, tables: Any, found: Any, out: Any,
 ) -> Any:  # fmt: skip
-    """Fill `out`, flat (posts_y, offsets_y, offsets_x, lanes), for the offsets `span` along x.
+    """Correlate every post at every offset of `span` along x, and find the peaks at once.
 
     `pa`, `pb`: packed images, one row a plane of values; `terms`: rows of (plane of a, plane of b,
     sum to which their product belongs); `finish`: how sums become correlations; `geometry`:
@@ -210,7 +211,12 @@ def correlation_volume(
     the templates, flat; `total`, `inverse`: of the windows of b, packed by offset modulo step
     (`windows`: rows and lanes of that); `limits`: least count and the floors of a and b; `span`:
     first and last offset along x, `pb` beginning at the first; `chunk`: offsets along y together;
-    `ring`: room for the cells in flight; `shape`: (posts_y, posts_x, offsets_y, offsets_x, lanes).
+    `ring`: room for the cells in flight; `shape`: (posts_y, posts_x, offsets_y, offsets_x, lanes);
+    `tables`: for the peaks.
+
+    With room in `found` (planes, posts_y, posts_x) the peaks of each row of posts are put there
+    while its surfaces are in the cache, and `out` is the one row (offsets_y, offsets_x, lanes)
+    that all use in turn. Without, `out` gets the whole volume (posts_y, offsets_y, ...). Both flat.
     """
     step_y, step_x, my, ry, mx, rx, planes_b = geometry
     posts_y, posts_x, offsets_y, offsets_x, lanes = shape
@@ -230,6 +236,8 @@ def correlation_volume(
         step_y, step_x, my, ry, mx, rx, planes_b, rows[0], rows[1], groups, offsets, sums,
         padded, size, kinds,
     )  # fmt: skip
+    at_once = found.shape[0] > 0
+    room = peak_room(offsets_x, lanes)
     for dy0 in range(0, offsets_y, chunk):
         dys = min(chunk, offsets_y - dy0)
         stride = dys * padded * width
@@ -238,6 +246,7 @@ def correlation_volume(
             py = cell - slots + 1
             if py < 0:
                 continue
+            first = 0 if at_once else py * offsets_y * offsets_x * lanes
             for i in range(dys):
                 dy = dy0 + i
                 for k in range(offsets):
@@ -249,7 +258,7 @@ def correlation_volume(
                         )  # fmt: skip
                     dx = span[0] + k
                     w = ((dx % step_x) * w_rows + py * step_y + dy) * w_lanes + dx // step_x
-                    o = ((py * offsets_y + dy) * offsets_x + dx) * lanes
+                    o = first + (dy * offsets_x + dx) * lanes
                     if finish == WHOLE:
                         _whole(lines, mean, scale, py * posts_x, total, inverse, w, out, o, posts_x)
                     elif finish == MASKED:
@@ -258,3 +267,8 @@ def correlation_volume(
                         _phasor(lines, inverse, w, limits[0], out, o, posts_x)
                     else:
                         _coherent(lines, inverse, w, limits[0], out, o, posts_x)
+            if at_once:
+                peaks_of_row(
+                    out, 0, offsets_y, offsets_x, lanes, posts_x, tables, finish == COHERENT,
+                    room, found[:, py],
+                )  # fmt: skip
