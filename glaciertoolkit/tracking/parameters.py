@@ -15,7 +15,7 @@ METHODS = ("ncc", "orientation", "phase", "coherent")
 MODES = ("fast", "quality")
 
 TILE_POSTS = 64
-"""Posts along y of a tile; about half as many is the least along x."""
+"""Most posts along y of a tile; about half as many is the least along x."""
 SPLINE_MARGIN = 8
 """Pixels of the secondary around the search that the affine refinement interpolates between."""
 
@@ -203,4 +203,7 @@ class TrackParameters:
 
         fine = self.fine
         slots = Cells.of(fine.largest, fine.step).slots[1]
-        return TILE_POSTS, -(-(TILE_POSTS // 2 + slots) // LANES) * LANES - slots + 1
+        width = -(-(TILE_POSTS // 2 + slots) // LANES) * LANES - slots + 1
+        # As many tiles as TILE_POSTS asks for, but of one height: no sliver at the end.
+        rows = -(-self.posts[0] // TILE_POSTS)
+        return -(-self.posts[0] // rows), width

@@ -32,9 +32,12 @@ def _spread_evenly(count: int, most: int) -> npt.NDArray[np.int64]:
     return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))
 
 
-def _frequencies(edge: int) -> tuple[Wide, Wide]:
-    omega = np.asarray(2 * np.pi * np.fft.fftfreq(edge), np.float64)
-    return omega[:, None], omega[None, :]
+def _whole_plane(half: Wide) -> Wide:
+    """An even function of the frequencies, of which `rfft2` gives half, on all of them."""
+    edge = half.shape[0]
+    columns = np.arange(half.shape[1], edge)
+    mirrored = half[(-np.arange(edge)) % edge][:, edge - columns]
+    return np.concatenate([half, mirrored], axis=1)
 
 
 def mean_periodogram(image: Array, edge: int) -> Wide:
@@ -43,8 +46,8 @@ def mean_periodogram(image: Array, edge: int) -> Wide:
     ny, nx = (n // edge for n in image.shape)
     pieces = image[: ny * edge, : nx * edge].reshape(ny, edge, nx, edge).swapaxes(1, 2)
     pieces = pieces.reshape(-1, edge, edge)[_spread_evenly(ny * nx, SEGMENTS)]
-    spectrum = np.fft.fft2(pieces * _taper(edge))
-    power = (spectrum.real**2 + spectrum.imag**2).mean(axis=0, dtype=np.float64)
+    spectrum = np.fft.rfft2(pieces * _taper(edge))
+    power = _whole_plane((spectrum.real**2 + spectrum.imag**2).mean(axis=0, dtype=np.float64))
     total = power.sum()
     return np.asarray(power / total if total > 0 else power)
 
@@ -178,10 +181,11 @@ def residual(
     here = np.stack([a[y : y + edge, x : x + edge] for y, x in at])
     there = _aligned(b, start, shift, edge)
     taper = _taper(edge)
-    fa, fb = np.fft.fft2(here * taper), np.fft.fft2(there * taper)
-    cross = (fa.conj() * fb).mean(axis=0, dtype=np.complex128).real
-    pa = (fa.real**2 + fa.imag**2).mean(axis=0, dtype=np.float64)
-    pb = (fb.real**2 + fb.imag**2).mean(axis=0, dtype=np.float64)
+    fa, fb = np.fft.rfft2(here * taper), np.fft.rfft2(there * taper)
+    cross, pa, pb = (
+        _whole_plane((f.real * g.real + f.imag * g.imag).mean(axis=0, dtype=np.float64))
+        for f, g in ((fa, fb), (fa, fa), (fb, fb))
+    )
     if not (pa.sum() > 0 and pb.sum() > 0):
         return None
     raw = cross**2 / np.maximum(pa * pb, 1e-30)
@@ -204,11 +208,14 @@ def _aligned(b: Array, start: npt.NDArray[np.int64], shift: Array, edge: int) ->
     pieces = np.stack(
         [b[y - FRINGE : y + edge + FRINGE, x - FRINGE : x + edge + FRINGE] for y, x in start]
     )
-    wy, wx = _frequencies(wide)
-    turn = np.exp(1j * (wy * shift[:, 0, None, None] + wx * shift[:, 1, None, None]))
-    moved = np.fft.ifft2(np.fft.fft2(pieces * np.outer(flat, flat)) * turn.astype(np.complex64))
+    wy, wx = (2 * np.pi * f for f in (np.fft.fftfreq(wide), np.fft.rfftfreq(wide)))
+    # A shift is a product of one along y and one along x.
+    turn_y = np.exp(1j * wy * shift[:, 0, None]).astype(np.complex64)[:, :, None]
+    turn_x = np.exp(1j * wx * shift[:, 1, None]).astype(np.complex64)[:, None, :]
+    spectrum = np.fft.rfft2(pieces * np.outer(flat, flat)) * turn_y * turn_x
+    moved = np.fft.irfft2(spectrum, s=(wide, wide))
     inner = slice(FRINGE, FRINGE + edge)
-    return np.asarray(moved.real[:, inner, inner], np.float32)
+    return np.asarray(moved[:, inner, inner], np.float32)
 
 
 def _concentration(here: Array, there: Array) -> float:

@@ -16,7 +16,7 @@ Image = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 Double = npt.NDArray[np.float64]
 
-HALO = 20
+HALO = 24
 """Pixels around a template's place in b on which its match may depend: reach and support of the
 spline, and how far a match may move. Next to the end of a window it depends on where that is."""
 STRAIN_SPREAD = 0.002
@@ -180,7 +180,7 @@ def refine(
     Notes
     -----
     The correlation of ``a(c + xi)`` with ``b(c + d + (I + G) xi)`` is maximised over d and G by
-    inverse-compositional steps (Baker and Matthews 2004), b being interpolated by quintic
+    inverse-compositional steps (Baker and Matthews 2004), b being interpolated by septic
     B-splines. The steps divide by the curvature of the correlation itself rather than that of the
     template, without which they are too short where the images share little. The gradients are
     drawn to those of the neighbouring starts with the weight that their noise leaves: it matters

@@ -15,6 +15,8 @@ NUGGET = 0.01
 """Share of a pixel's variance that its neighbours say nothing about, for filling gaps."""
 SWEEPS = 3
 """Times that gaps are filled from their rims inwards."""
+WELL_KNOWN = 0.3
+"""Share of the pixels of a neighbourhood that must be valid for a prediction to be trusted."""
 
 
 def fill_gaps(image: Image, valid: Mask) -> Image:
@@ -59,7 +61,8 @@ def fill_gaps(image: Image, valid: Mask) -> Image:
 
 
 class Sampled(NamedTuple):
-    """What sampling an image needs, flat: its spline coefficients and validity in rows of `width`.
+    """What sampling an image needs, flat: its spline coefficients and where to trust them, in rows
+    of `width`.
 
     With `kernels.warp.PAD` values before its first pixel and more than that after its last.
     """
@@ -71,7 +74,11 @@ class Sampled(NamedTuple):
 
 
 def sampled(image: Image, valid: Mask) -> Sampled:
-    """Spline coefficients of an image without gaps, and where it was `valid` before."""
+    """Spline coefficients of an image whose gaps are filled, and where to trust them.
+
+    That is where it was `valid` before the filling, but for the rims of wide gaps: what is filled
+    in there is a guess, and the spline carries it over the rim.
+    """
     from glaciertoolkit.tracking.kernels import spline, warp
 
     before, after = warp.PAD, warp.PAD + 2 * warp.LANES
@@ -80,9 +87,26 @@ def sampled(image: Image, valid: Mask) -> Sampled:
     taps = spline.coefficient_taps()
     wide = np.pad(image, (margin, margin), mode="edge")
     coefficients = spline.along_columns(spline.along_rows(wide, taps), taps)
-    weights = np.pad(valid.astype(np.float32), ((before, after), (before, after)))
+    weights = np.pad(_trusted(valid).astype(np.float32), ((before, after), (before, after)))
     rows, columns = image.shape
     return Sampled(coefficients.ravel(), weights.ravel(), coefficients.shape[1], (rows, columns))
+
+
+def _trusted(valid: Mask) -> Mask:
+    """Valid pixels with no gap near by whose filling has few valid pixels to go by."""
+    from glaciertoolkit.tracking.kernels import spline
+
+    if valid.all():
+        return valid
+    reach = spline.GAP_REACH
+
+    def neighbours(mask: Mask) -> Array:
+        ones = np.ones(2 * reach + 1, np.float32)
+        wide = np.pad(mask.astype(np.float32), reach, mode="edge")
+        return np.asarray(spline.along_columns(spline.along_rows(wide, ones), ones), np.float32)
+
+    guessed = ~valid & (neighbours(valid) < WELL_KNOWN * (2 * reach + 1) ** 2)
+    return np.asarray(valid & (neighbours(guessed) < 0.5))
 
 
 class Templates(NamedTuple):
@@ -98,16 +122,17 @@ class Templates(NamedTuple):
 
 
 def templates(image: Image, valid: Mask) -> Templates:
-    """Gradients of an image without gaps, and where it was `valid` before."""
+    """Gradients of an image whose gaps are filled, and where it was `valid` before."""
     from glaciertoolkit.tracking.kernels import spline, warp
 
     once = spline.derivative_taps()
-    twice = np.convolve(once, once).astype(np.float32)
-    half = once.size // 2
-    wide = np.pad(image, 2 * half, mode="edge")
-    inner = slice(2 * half, -2 * half)
-    gx = spline.along_rows(np.ascontiguousarray(wide[inner, half:-half]), once)
-    gy = spline.along_columns(np.ascontiguousarray(wide[half:-half, inner]), once)
+    # What the interpolated image's own derivative does, to first order, to the gradients.
+    twice = np.convolve(once, spline.exact_derivative_taps()).astype(np.float32)
+    near, far = once.size // 2, twice.size // 2
+    wide = np.pad(image, far, mode="edge")
+    inner, less = slice(far, -far), slice(far - near, near - far)
+    gx = spline.along_rows(np.ascontiguousarray(wide[inner, less]), once)
+    gy = spline.along_columns(np.ascontiguousarray(wide[less, inner]), once)
     divergence = spline.along_rows(np.ascontiguousarray(wide[inner]), twice)
     divergence += spline.along_columns(np.ascontiguousarray(wide[:, inner]), twice)
 

@@ -14,7 +14,7 @@ from glaciertoolkit.tracking.refine import HALO, Refined, Status, neighbour_grad
 from glaciertoolkit.tracking.sampling import fill_gaps
 
 Motion = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
-MARGIN = 24
+MARGIN = 32
 GRADIENTS = ("dx_dx", "dx_dy", "dy_dx", "dy_dy")
 
 
@@ -408,7 +408,7 @@ def test_same_bits_again_and_in_a_smaller_window() -> None:
 
 
 def test_bad_input_has_one_clear_sentence() -> None:
-    case = Case(affine_motion((0, 0)), size=100)
+    case = Case(affine_motion((0, 0)), size=120)
     with pytest.raises(ParameterError, match="mode must be"):
         case.refine(mode="rigid")
     with pytest.raises(ParameterError, match="one value a post"):

@@ -79,8 +79,8 @@ def overlay(
     for s in range(strips):
         xi = s * warp.LANES + 0.5 * (warp.LANES - 1) - hx
         top = y + g[2] * xi - (1 + g[3]) * hy
-        first = math.floor(top) - 2
-        count = math.floor(top + (1 + g[3]) * (ty - 1)) + 4 - first
+        first = math.floor(top) - warp.BEFORE
+        count = math.floor(top + (1 + g[3]) * (ty - 1)) + warp.AFTER + 1 - first
         left = x + along * xi + drift * (first - y) - 0.5 * (warp.LANES - 1)
         warp.sample_rows(
             coefficients, origin + first * width, width, count, left, drift, along - 1, lane, buffer

@@ -127,15 +127,19 @@ def _derivatives(w: Any, taps: Any, kx: Any, ky: Any, rows: Any) -> Any:
     """Value, gradient and second derivatives of the interpolated samples `w`."""
     for j in range(3 * TAPS):
         rows[U(j)] = np.float32(0)
-    for i in range(taps):
-        t0, t1, t2 = ky[U(i)], ky[U(TAPS + i)], ky[U(2 * TAPS + i)]
-        line = U(i * TAPS)
-        for j in range(TAPS):
-            x = U(j)
-            v = w[line + x]
-            rows[x] += t0 * v
-            rows[U(TAPS) + x] += t1 * v
-            rows[U(2 * TAPS) + x] += t2 * v
+    # Four lines of samples at a time: the sums go through memory, and each pass waits for the last.
+    for i in range(0, taps, 4):
+        o = U(i * TAPS)
+        for k in range(3):
+            at = k * TAPS + i
+            t0, t1, t2, t3 = ky[U(at)], ky[U(at + 1)], ky[U(at + 2)], ky[U(at + 3)]
+            out = U(k * TAPS)
+            for j in range(TAPS):
+                x = U(j)
+                q = o + x
+                rows[out + x] += (t0 * w[q] + t1 * w[q + U(TAPS)]) + (
+                    t2 * w[q + U(2 * TAPS)] + t3 * w[q + U(3 * TAPS)]
+                )
     f = fx = fy = fxx = fxy = fyy = np.float32(0)
     for j in range(TAPS):
         x = U(j)
@@ -373,7 +377,7 @@ def peak_room(columns: Any, lanes: Any) -> Any:
         np.empty(lanes, np.float32), np.empty(lanes, np.int32), np.empty(lanes, np.float32),
         np.empty(lanes, np.float32), np.empty(3 * columns * lanes, np.float32),
         np.empty(LANES, np.int32), np.empty(LANES, np.int32), np.empty(LANES, np.float32),
-        np.empty(LANES, np.float32), np.zeros((2 * LARGEST + 1) * TAPS, np.float32),
+        np.empty(LANES, np.float32), np.zeros(TAPS * TAPS, np.float32),
         np.empty(3 * TAPS, np.float32), np.empty(3 * TAPS, np.float32),
         np.empty(3 * TAPS, np.float32), np.empty(PLANES, np.float32),
     )  # fmt: skip

@@ -1,10 +1,10 @@
 """Sums over a template and over the image that an affine warp lays upon it.
 
-The two-dimensional spline is applied along rows, then along columns (two passes of 6 taps instead
-of 36). Columns of a template are taken in strips of `LANES` pixels: a warp close to the identity
+The two-dimensional spline is applied along rows, then along columns (two passes of 8 taps instead
+of 64). Columns of a template are taken in strips of `LANES` pixels: a warp close to the identity
 keeps the whole-pixel part of the position constant across a strip, so every load is contiguous;
 where the fraction slightly leaves [0, 1) inside a strip the polynomials are continued, which a
-spline with four continuous derivatives forgives. All sums are kept by column of a strip, so that
+spline with six continuous derivatives forgives. All sums are kept by column of a strip, so that
 no loop over pixels ends in a sum across a vector, and those of the gradient also by rows of blocks.
 """
 
@@ -21,6 +21,8 @@ FAST = {"contract", "reassoc"}
 LANES = 16
 BLOCK = 4
 """Rows and columns of the blocks whose sums show the scatter of the gradient."""
+BEFORE, AFTER = 3, 4
+"""Coefficients that a sample needs before and after its position."""
 PAD = 8
 """Coefficients before the image's first pixel; after its last come `PAD + 2 LANES`."""
 STEEPEST = 0.125
@@ -43,27 +45,41 @@ CROSS_FIRST, CROSS = 6, 8
 BLOCK_SUMS, BLOCK_CROSS = 4, 2
 
 F = np.float32
-E00, E02, E04 = F(1 / 3840), F(1 / 96), F(1 / 48)
-E10, E12, E14 = F(79 / 1280), F(7 / 32), F(-1 / 16)
-E20, E22, E24 = F(841 / 1920), F(-11 / 48), F(1 / 24)
-O01, O03, O05 = F(1 / 384), F(1 / 48), F(1 / 120)
-O11, O13, O15 = F(25 / 128), F(1 / 16), F(-1 / 24)
-O21, O23, O25 = F(77 / 192), F(-7 / 24), F(1 / 12)
+# Pieces of the septic B-spline about the middle of their interval, t: tap k of the first four has
+# the weight EVEN[k](t^2) - t ODD[k](t^2), its mirror image the sum.
+EVEN = (
+    (F(1 / 645120), F(1 / 7680), F(1 / 1152), F(1 / 1440)),
+    (F(2179 / 645120), F(47 / 1536), F(19 / 1152), F(-1 / 288)),
+    (F(20219 / 215040), F(403 / 2560), F(-7 / 128), F(1 / 160)),
+    (F(259723 / 645120), F(-289 / 1536), F(43 / 1152), F(-1 / 288)),
+)
+ODD = (
+    (F(1 / 46080), F(1 / 2304), F(1 / 960), F(1 / 5040)),
+    (F(721 / 46080), F(73 / 2304), F(1 / 960), F(-1 / 720)),
+    (F(9821 / 46080), F(5 / 2304), F(-19 / 960), F(1 / 240)),
+    (F(289 / 1024), F(-43 / 256), F(3 / 64), F(-1 / 144)),
+)
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def quintic(t: Any, c0: Any, c1: Any, c2: Any, c3: Any, c4: Any, c5: Any) -> Any:
-    """Quintic B-spline `t` pixels from the middle between c2 and c3 (even and odd part)."""
+def polynomial(c: Any, s: Any) -> Any:
+    """c[0] + c[1] s + c[2] s^2 + c[3] s^3."""
+    return c[0] + s * (c[1] + s * (c[2] + s * c[3]))
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def septic(t: Any, c0: Any, c1: Any, c2: Any, c3: Any, c4: Any, c5: Any, c6: Any, c7: Any) -> Any:
+    """Septic B-spline `t` pixels from the middle between c3 and c4."""
     s = t * t
     even = (
-        (E00 + s * (E02 + s * E04)) * (c0 + c5)
-        + (E10 + s * (E12 + s * E14)) * (c1 + c4)
-        + (E20 + s * (E22 + s * E24)) * (c2 + c3)
+        polynomial(EVEN[0], s) * (c0 + c7)
+        + polynomial(EVEN[1], s) * (c1 + c6)
+        + (polynomial(EVEN[2], s) * (c2 + c5) + polynomial(EVEN[3], s) * (c3 + c4))
     )
     odd = (
-        (O01 + s * (O03 + s * O05)) * (c5 - c0)
-        + (O11 + s * (O13 + s * O15)) * (c4 - c1)
-        + (O21 + s * (O23 + s * O25)) * (c3 - c2)
+        polynomial(ODD[0], s) * (c7 - c0)
+        + polynomial(ODD[1], s) * (c6 - c1)
+        + (polynomial(ODD[2], s) * (c5 - c2) + polynomial(ODD[3], s) * (c4 - c3))
     )
     return even + t * odd
 
@@ -82,14 +98,15 @@ def sample_rows(
         at = x + drift * v
         k = math.floor(at)
         f = F(at - k - 0.5)
-        p = U(start + v * width + int(k) - 2)
+        p = U(start + v * width + int(k) - BEFORE)
         q = U(v * LANES)
         for j in range(LANES):
             i = U(j)
-            out[q + i] = quintic(
+            out[q + i] = septic(
                 f + F(stretch) * lane[i],
                 coefficients[p + i], coefficients[p + i + U(1)], coefficients[p + i + U(2)],
                 coefficients[p + i + U(3)], coefficients[p + i + U(4)], coefficients[p + i + U(5)],
+                coefficients[p + i + U(6)], coefficients[p + i + U(7)],
             )  # fmt: skip
 
 
@@ -108,16 +125,17 @@ def sample_columns(
         at = y + slope * i
         k = math.floor(at)
         f = F(at - k - 0.5)
-        q = U((int(k) - 2) * LANES)
+        q = U((int(k) - BEFORE) * LANES)
         p = U(base + i * PLANES * LANES)
         eta = F(i) - half
         ob = U(first_block + (i // BLOCK) * BLOCK_CROSS * LANES)
         for j in range(LANES):
             c = U(j)
-            b = quintic(
+            b = septic(
                 f + F(tilt) * lane[c],
                 rows[q + c], rows[q + c + U(LANES)], rows[q + c + U(2 * LANES)],
                 rows[q + c + U(3 * LANES)], rows[q + c + U(4 * LANES)], rows[q + c + U(5 * LANES)],
+                rows[q + c + U(6 * LANES)], rows[q + c + U(7 * LANES)],
             ) - shift  # fmt: skip
             wb = packed[p + c] * b
             xb = packed[p + c + U(WX * LANES)] * b
