@@ -71,7 +71,9 @@ test: check
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 bench: $(BENCH_READY)
-	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(PYTHON) "$$script"; done
+	@set -e; for script in startup tracking chain; do \
+	  echo "== benchmarks/$$script.py"; $(PYTHON) "benchmarks/$$script.py"; \
+	done
 
 clean:
 	rm -rf $(VENV) out build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

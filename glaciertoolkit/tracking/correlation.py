@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,8 +39,8 @@ class Peaks(NamedTuple):
     present: Image
 
 
-class _Scratch(threading.local):
-    """Large arrays that a thread uses again and again: fresh ones cost more than the sums."""
+class Scratch:
+    """Large arrays that are used again and again: fresh ones cost more than the sums in them."""
 
     def __init__(self) -> None:
         self.kept: dict[str, npt.NDArray[np.float32]] = {}
@@ -55,7 +56,21 @@ class _Scratch(threading.local):
         return held[first : first + size].reshape(shape)
 
 
-_scratch = _Scratch()
+_idle: list[Scratch] = []
+"""What no tile is using at the moment; as many as ever ran at once."""
+
+
+@contextmanager
+def scratch() -> Iterator[Scratch]:
+    """Working memory for one tile at a time (a list's pop and append are atomic)."""
+    try:
+        own = _idle.pop()
+    except IndexError:
+        own = Scratch()
+    try:
+        yield own
+    finally:
+        _idle.append(own)
 
 
 class Cells(NamedTuple):
@@ -129,11 +144,15 @@ def correlate(
             for first in range(part.y0, part.y1, n)
         ]
         return _stacked([correlate(windows, piece, template, offset) for piece in pieces])
-    if sums is None:
-        found = _phase(cut, part, template, windows)
-    else:
-        found = _correlate(cut, sums, part, template, windows, at_once=at_once)
-    return found if at_once or whole_volume else _peaks_of(found, part, p.method == "coherent")
+    # A volume that is handed out must not be used again.
+    with nullcontext(Scratch()) if whole_volume else scratch() as room:
+        if sums is None:
+            found = _phase(cut, part, template, windows, room)
+        else:
+            found = _correlate(cut, sums, part, template, windows, room, at_once=at_once)
+        if at_once or whole_volume:
+            return found
+        return _peaks_of(found, part, p.method == "coherent")
 
 
 def rows_that_fit(windows: Windows, part: Tile) -> int:
@@ -181,12 +200,17 @@ def _peaks_of(found: Peaks, part: Tile, squared: bool) -> Peaks:
     from glaciertoolkit.tracking.kernels import subpixel
 
     peaks = subpixel.find_peaks(
-        found.volume, part.shape[1], subpixel.interpolation_tables(), squared
+        found.volume,
+        part.shape[1],
+        subpixel.interpolation_tables(),
+        squared,
     )
     return found._replace(peaks=peaks)
 
 
-def _phase(cut: _Cut, part: Tile, template: tuple[int, int], windows: Windows) -> Peaks:
+def _phase(
+    cut: _Cut, part: Tile, template: tuple[int, int], windows: Windows, room: Scratch
+) -> Peaks:
     """Volume of the phase correlation, row by row."""
     from glaciertoolkit.tracking.kernels import statistics, volume
     from glaciertoolkit.tracking.phase import phase_row
@@ -194,7 +218,7 @@ def _phase(cut: _Cut, part: Tile, template: tuple[int, int], windows: Windows) -
     p = windows.parameters
     (ty, tx), (ky, kx), (sy, sx) = template, p.step, p.search
     ny, nx = part.shape
-    out = _scratch.take("volume", (ny, *p.offsets, max(-(-nx // 16) * 16, 16)))
+    out = room.take("volume", (ny, *p.offsets, max(-(-nx // 16) * 16, 16)))
     middle = (slice(sy, cut.b.shape[1] - sy), slice(sx, cut.b.shape[2] - sx))
     b = cut.b[0][middle]
     both = cut.a_valid & cut.b_valid[middle]
@@ -272,8 +296,8 @@ def _sums(cut: _Cut, method: str) -> _Sums:
 
 
 def _correlate(
-    cut: _Cut, sums: _Sums, part: Tile, template: tuple[int, int], windows: Windows, *,
-    at_once: bool,
+    cut: _Cut, sums: _Sums, part: Tile, template: tuple[int, int], windows: Windows,
+    room: Scratch, *, at_once: bool,
 ) -> Peaks:  # fmt: skip
     """Peaks of the posts, row by row (`at_once`), or their whole volume."""
     from glaciertoolkit.tracking.kernels import products, statistics, subpixel, volume
@@ -293,12 +317,12 @@ def _correlate(
     plain = sums.finish in (volume.WHOLE, volume.MASKED)
     contrast = scale if plain else (share > 0).astype(np.float32)
     lanes = max(-(-nx // 16) * 16, 16)
-    out = _scratch.take("volume", (1 if at_once else ny, oy, ox, lanes))
+    out = room.take("volume", (1 if at_once else ny, oy, ox, lanes))
     out[..., nx:] = volume.INVALID
     a_rows = (ny + cells.slots[0] - 1) * ky
     b_rows = a_rows + oy - 1
     planes_b = products.secondary_planes(kx)
-    pa = _pack(sums.a, kx, kx, products.LANES, a_rows, groups, 0, "a")
+    pa = _pack(room, sums.a, kx, kx, products.LANES, a_rows, groups, 0, "a")
     w_lanes = nx + (ox - 1) // kx + 2
     packed_total = np.empty(kx * total.shape[0] * w_lanes, np.float32)
     packed_inverse = np.empty_like(packed_total)
@@ -311,20 +335,22 @@ def _correlate(
         last = min(first + _span(kx), ox)
         row = _ring_row(sums, part, template, windows, last - first)
         chunk = oy if at_once else min(max(int(CHUNK_BYTES / (4 * row)), 1), oy)
-        ring = _scratch.take("ring", (row * chunk,))
-        pb = _pack(sums.b, kx, planes_b, products.B_LANES, b_rows, groups, first, "b")
+        ring = room.take("ring", (row * chunk,))
+        pb = _pack(room, sums.b, kx, planes_b, products.B_LANES, b_rows, groups, first, "b")
         volume.correlation_volume(
             pa, pb, terms, sums.different, sums.finish,
             (ky, kx, cells.whole[0], cells.rest[0], cells.whole[1], cells.rest[1], planes_b),
             (a_rows, b_rows), groups, mean.ravel(), scale.ravel(), packed_total, packed_inverse,
             (total.shape[0], w_lanes), limits, (first, last), chunk, ring,
-            (ny, nx, oy, ox, lanes), subpixel.interpolation_tables(), found, out.reshape(-1),
+            (ny, nx, oy, ox, lanes), subpixel.interpolation_tables(),
+            found, out.reshape(-1),
         )  # fmt: skip
     present = _share(cut.a_present, part, template, p.step)
     return Peaks(found, _NONE if at_once else out, contrast, share, present)
 
 
 def _pack(
+    room: Scratch,
     planes: list[Image], step: int, count: int, lanes: int, rows: int, groups: int, first: int,
     name: str,
 ) -> Any:  # fmt: skip
@@ -332,7 +358,7 @@ def _pack(
     from glaciertoolkit.tracking.kernels import products
 
     size = rows * count * lanes
-    out = _scratch.take(name, (len(planes), groups * size))
+    out = room.take(name, (len(planes), groups * size))
     for k, plane in enumerate(planes):
         for g in range(groups):
             column = first + g * products.LANES * step

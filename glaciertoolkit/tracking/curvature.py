@@ -12,27 +12,39 @@ from glaciertoolkit.tracking.refine import STEEPEST, Refined, posts_within
 Array = npt.NDArray[np.float32]
 Double = npt.NDArray[np.float64]
 
+NEAR, WIDE = 1, 2
+"""Windows in which slopes of the gradients are sought, half templates to either side."""
 SLOPE_NOISE = 2.25
 """Variance of a slope of gradients over its nominal one where neighbouring gradients share their
 noise, at most (measured)."""
 SIGNIFICANT = 2.25 * SLOPE_NOISE
 """Square of a correction over its nominal variance below which it is not made."""
-SHARED = 0.65
-"""Correlation of a correction's noise with that of the match (measured); their difference is
-noisier than either."""
-ALIKE = 0.75
+NEAR_NOISE, NEAR_SHARED = 1.0, 0.65
+"""Deviation of a correction's noise over the nominal one, and its correlation with that of the
+match (measured, where it matters: on good pairs); their difference is noisier than either."""
+WIDE_NOISE, WIDE_SHARED = 0.6, 0.45
+"""The same for the wide window, in which more posts share the noise."""
+ALIKE = 0.9
 """Share of the scatter among blocks made by curvature that is alike in all of them, and so goes
 with the correction (measured)."""
 
 
+LEFT = 0.25
+"""Least share of a variance that is left when that scatter is taken out."""
+
+
 class _Bend(NamedTuple):
-    """Second derivatives of one component, what they add to a match, and its nominal variance."""
+    """Second derivatives of one component, what they add to a match, and its nominal variance.
+
+    `near`: where they are from the near window.
+    """
 
     xx: Double
     xy: Double
     yy: Double
     shift: Double
     noise: Double
+    near: npt.NDArray[np.bool_]
 
 
 def _bend(
@@ -55,7 +67,9 @@ def _bend(
     )
     xx, yy = slopes[..., 0], slopes[..., 3]
     xy = 0.5 * (slopes[..., 1] + slopes[..., 2])
-    return _Bend(xx, xy, yy, weight_x * xx + weight_y * yy, np.asarray(noise, np.float64))
+    shift = weight_x * xx + weight_y * yy
+    near = np.full(shift.shape, reach == NEAR)
+    return _Bend(xx, xy, yy, shift, np.asarray(noise, np.float64), near)
 
 
 def _extrapolated(near: _Bend, wide: _Bend) -> _Bend:
@@ -75,6 +89,7 @@ def _extrapolated(near: _Bend, wide: _Bend) -> _Bend:
         choose(near.yy, wide.yy),
         choose(near.shift, wide.shift),
         np.where(differs, 16 / 9 * near.noise, wide.noise),
+        differs,
     )
 
 
@@ -82,18 +97,23 @@ def _corrected(
     refined: Refined, name: str, y: Double, x: Double, template: tuple[int, int]
 ) -> tuple[Array, Array]:
     """Displacement and variance of one component."""
+    from glaciertoolkit.tracking.kernels import affine, warp
+
     ty, tx = template
-    near, wide = (_bend(refined, name, y, x, template, reach) for reach in (1, 2))
+    near, wide = (_bend(refined, name, y, x, template, reach) for reach in (NEAR, WIDE))
     bend = _extrapolated(near, wide)
     with np.errstate(invalid="ignore", divide="ignore"):
         trust = np.nan_to_num(np.clip(1 - SIGNIFICANT * bend.noise / bend.shift**2, 0, None))
     shift, noise = np.nan_to_num(bend.shift), np.nan_to_num(bend.noise)
     variance = getattr(refined, f"{name}_variance").astype(np.float64)
-    # Mean square over the template of the quadratic part of the motion, one block's worth.
+    # Mean square of the quadratic part of the motion over the template.
     square = (tx**4 * bend.xx**2 + ty**4 * bend.yy**2) / 720 + (tx * ty * bend.xy) ** 2 / 144
-    scatter = np.nan_to_num(ALIKE * trust * square * 16 / (tx * ty))
-    variance = np.maximum(variance - scatter, variance / 2)
-    variance += trust**2 * noise + 2 * SHARED * trust * np.sqrt(noise * variance)
+    pixels = (affine.joined_blocks(ty, tx) * warp.BLOCK) ** 2
+    scatter = np.nan_to_num(ALIKE * trust * square * pixels / (tx * ty))
+    variance = np.maximum(variance - scatter, LEFT * variance)
+    made = trust * np.sqrt(noise) * np.where(bend.near, NEAR_NOISE, WIDE_NOISE)
+    shared = np.where(bend.near, NEAR_SHARED, WIDE_SHARED)
+    variance += made**2 + 2 * shared * made * np.sqrt(variance)
     variance += ((1 - trust) * shift) ** 2
     moved = getattr(refined, name) - trust * shift
     return moved.astype(np.float32), variance.astype(np.float32)

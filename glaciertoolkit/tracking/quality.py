@@ -228,14 +228,28 @@ def _concentration(here: Array, there: Array) -> float:
     return float((slope * rest).mean()) / together if together > 0 else 1.0
 
 
+def _lost(rho: Wide, misfit: Array | float) -> Wide:
+    """1 - rho^2 without most of what motion inside the template takes from rho."""
+    lost = 1 - rho**2
+    return np.asarray(np.maximum(lost - 0.7 * misfit, 0.3 * lost))
+
+
+def usual_loss(peak: Array, misfit: Array | float, good: npt.NDArray[np.bool_]) -> float | None:
+    """Median of 1 - rho^2 over the good posts of a tile (None if there are none)."""
+    if not good.any():
+        return None
+    rho = np.clip(np.asarray(peak, np.float64), 0, 1)
+    return float(np.median(_lost(rho, misfit)[good]))
+
+
 def match_covariance(
     peak: Array,
     curvature: tuple[Array, Array, Array],
     noise: SurfaceNoise,
     pixels: Array | float,
     *,
-    share: float = 1.0,
-    floor: Array | float = 0.0,
+    usual: float | None = None,
+    floor: tuple[Array | float, Array | float] = (0.0, 0.0),
     misfit: Array | float = 0.0,
 ) -> tuple[Array, Array, Array]:
     """Covariance of a match in pixels squared.
@@ -250,10 +264,11 @@ def match_covariance(
         From `surface_noise`, or of the `residual`.
     pixels : numpy.ndarray or float
         Valid pixels in the template.
-    share : float
-        The share of b's power that `noise` stands for (1: all of it).
-    floor : numpy.ndarray or float
-        Error of the interpolation between the samples, pixels.
+    usual : float or None
+        1 - rho^2 of the posts for which `noise` stands: that of the `residual` of a tile belongs
+        to its typical post. None: `noise` stands for all of b's power.
+    floor : tuple
+        Error of the interpolation between the samples along x and y, pixels.
     misfit : numpy.ndarray or float
         What of 1 - rho^2 is no noise, from `shear_misfit`.
 
@@ -274,15 +289,14 @@ def match_covariance(
     det = np.where(det > 0, det, np.nan)
     ixx, iyy, ixy = hyy / det, hxx / det, -hxy / det
     rho = np.clip(np.asarray(peak, np.float64), 0, 1)
-    lost = 1 - rho**2
-    scale = np.maximum(lost - 0.7 * misfit, 0.3 * lost) / max(share, 1e-6) / pixels
+    scale = _lost(rho, misfit) / (1.0 if usual is None else max(usual, 1e-6)) / pixels
     xx = ixx * ixx * qxx + 2 * ixx * ixy * qxy + ixy * ixy * qyy
     yy = ixy * ixy * qxx + 2 * ixy * iyy * qxy + iyy * iyy * qyy
     xy = ixx * ixy * qxx + (ixx * iyy + ixy * ixy) * qxy + ixy * iyy * qyy
-    least = np.asarray(floor, np.float64) ** 2
+    least_x, least_y = (np.asarray(error, np.float64) ** 2 for error in floor)
     return (
-        (scale * xx + least).astype(np.float32),
-        (scale * yy + least).astype(np.float32),
+        (scale * xx + least_x).astype(np.float32),
+        (scale * yy + least_y).astype(np.float32),
         (scale * xy).astype(np.float32),
     )
 

@@ -187,9 +187,9 @@ def refine(
     for weak pairs only.
 
     The covariance is that of an extremum estimator, ``M^-1 S M^-1``: M is the curvature, S the
-    scatter of the score among blocks of 4 x 4 pixels. Residuals may thus be correlated over a few
-    pixels, as those of speckle are. It knows nothing of motion that is not linear inside the
-    template; `correct_curvature` does.
+    scatter of the score among squares of about an eighth of the template. Residuals may thus be
+    correlated over a few pixels, as those of speckle are. It knows nothing of motion that is not
+    linear inside the template; `correct_curvature` does.
 
     A pixel next to a gap of b weighs as much as the pixels around it are valid.
 

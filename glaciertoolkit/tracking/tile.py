@@ -25,6 +25,7 @@ from glaciertoolkit.tracking.quality import (
     residual,
     shear_misfit,
     surface_noise,
+    usual_loss,
 )
 from glaciertoolkit.tracking.refinement import refined_matches, without_gaps
 from glaciertoolkit.tracking.texture import texture
@@ -36,6 +37,8 @@ PLANES = (
     "dx", "dy", "dx_error", "dy_error", "dxdy_covariance", "correlation", "snr", "peak_ratio",
     "template_size", "effective_resolution", "flag",
 )  # fmt: skip
+EDGE_ERROR = 0.1
+"""Pixels times pixels of the template; measured on noise-free textures."""
 GRADIENTS = ("dx_dx", "dx_dy", "dy_dx", "dy_dy")
 QUALITY_PLANES = (*PLANES, *GRADIENTS, *(f"{name}_error" for name in GRADIENTS))
 
@@ -215,6 +218,20 @@ def _noise(
     return Residual(noise, sum(f.share for f in found) / n)
 
 
+def _interpolation_error(position: Array, support: npt.NDArray[np.int64], edge: int) -> Array:
+    """What interpolation leaves of a peak at `position`, pixels.
+
+    A surface is not symmetric about its peak: the template's edges see to that, the less the
+    larger it is. A derivative from samples at whole pixels is blind to the finest of it where the
+    peak lies on a sample, and sees it half-way between two.
+    """
+    from glaciertoolkit.tracking.kernels import subpixel
+
+    kernel = np.take(subpixel.INTERPOLATION_ERROR, support)
+    edges = EDGE_ERROR / edge * np.cos(np.pi * (position - np.rint(position)))
+    return np.asarray(np.hypot(kernel, np.nan_to_num(edges)), np.float32)
+
+
 def _match(
     pairs: Sequence[Windows], ratios: Sequence[float], tile: Tile, template: tuple[int, int],
     noise: SurfaceNoise, parts: list[tuple[Tile, tuple[int, int]]],
@@ -237,14 +254,19 @@ def _match(
     t = texture(pairs[0], tile, template)
     flow = _flow(template, p.step, dx + sure, dy + sure)
     support = np.nan_to_num(peaks[subpixel.SUPPORT]).astype(int)
+    floors = [
+        np.maximum(_interpolation_error(peaks[k], support, edge), METHOD_ERROR[p.method])
+        for k, edge in ((subpixel.DX, template[1]), (subpixel.DY, template[0]))
+    ]
+    misfit = shear_misfit(t.power, flow.gradients, found.contrast, template)
     xx, yy, xy = match_covariance(
         peaks[subpixel.PEAK],
         (peaks[subpixel.HXX], peaks[subpixel.HYY], peaks[subpixel.HXY]),
         left.noise,
         pixels,
-        share=left.share,
-        floor=np.maximum(np.take(subpixel.INTERPOLATION_ERROR, support), METHOD_ERROR[p.method]),
-        misfit=shear_misfit(t.power, flow.gradients, found.contrast, template),
+        usual=usual_loss(peaks[subpixel.PEAK], misfit, sure == 0) if left.share < 1 else None,
+        floor=(floors[0], floors[1]),
+        misfit=misfit,
     )
     # A ridge or saddle instead of a peak has no position along its length.
     flag[np.isfinite(dx) & ~np.isfinite(xx)] |= np.uint32(Flag.AMBIGUOUS_PEAK)

@@ -272,8 +272,8 @@ class TestMissingPixels:
         np.testing.assert_allclose(found.dx[:, whole], case.refine().dx[:, whole], atol=2e-3)
         partial = (found.status == Status.OK) & ~whole
         assert partial.any()
-        assert np.abs(found.dx - case.dx)[partial].max() < 0.02
-        assert (found.share[partial] < 1).all()
+        assert np.abs(found.dx - case.dx)[partial].max() < 0.01
+        assert found.share[partial].min() < 0.7
 
     def test_gaps_are_filled_near_valid_pixels_only(self) -> None:
         case = Case(affine_motion((0, 0)))

@@ -31,6 +31,9 @@ FLAT = 1e-10
 """Variance below which an image is constant, over the square of its level (float32 rounding)."""
 LEAST = 0.01
 """Correlation below which there is nothing to climb."""
+WHOLE = 32
+"""Pixels of template for each whole number of blocks that are joined to show the scatter: 64
+squares or more are enough, and the larger they are the less they are correlated."""
 CORRELATED = 1.5
 """Variance of a sum of residuals over that of independent ones, for weighing the prior only."""
 SLOPES = 1.6
@@ -158,6 +161,12 @@ def length(step: Any, n: Any, hy: Any, hx: Any) -> Any:
 
 
 @njit(nogil=True, cache=True, fastmath=EXACT)
+def joined_blocks(ty: Any, tx: Any) -> Any:
+    """Blocks along a side of the squares whose scores show the scatter."""
+    return max(1, min(ty, tx) // WHOLE)
+
+
+@njit(nogil=True, cache=True, fastmath=EXACT)
 def iterate(
     coefficients: Any, b_width: Any, shape: Any, x0: Any, y0: Any, ty: Any, tx: Any,
     strips: Any, n: Any, passes: Any, prior: Any, spread: Any, fixed: Any, work: Any, small: Any,
@@ -170,7 +179,7 @@ def iterate(
     _, weight, mean, norm, divergence, shift = fixed
     hy, hx = 0.5 * (ty - 1), 0.5 * (tx - 1)
     packed, buffer, _, blocks, cross, cross_blocks, xi, lane = work
-    ones, own, hessian, damped, lower, step, score, moments, meat, inverse, t = small
+    ones, own, hessian, damped, lower, step, score, moments, meat, inverse, t, scores = small
     block_rows = (ty + warp.BLOCK - 1) // warp.BLOCK
     origin = (y0 + warp.PAD) * b_width + x0 + warp.PAD
     u0, v0, at_start, previous = move[0], move[1], 1.0, 1.0
@@ -218,13 +227,14 @@ def iterate(
         enough = max(TOLERANCE, 0.05 * math.sqrt(noise / hessian[0, 0]))
         settled = size * rate < enough and gain < 0.2 * alien
         if settled or done == passes:
-            normal.scatter(
-                blocks, cross_blocks, strips, block_rows, hy, hx, mean, norm, mb, scale, rho,
-                moments, meat,
-            )  # fmt: skip
+            normal.block_scores(
+                blocks, cross_blocks, strips, block_rows, mean, norm, mb, scale, rho, scores
+            )
+            joined = joined_blocks(ty, tx)
+            normal.scatter(scores, joined, hy, hx, moments, meat)
             # The last step took its gain from the residual, the fit its degrees of freedom.
-            scores = 2 * weight / warp.BLOCK**2
-            rest = (1 - gain / alien) * scores / max(scores - n - 2, 1)
+            count = 2 * weight / (joined * warp.BLOCK) ** 2
+            rest = (1 - gain / alien) * count / max(count - n - 2, 1)
             normal.covariances(
                 lower, n, meat, rest / kappa**2, pull * math.sqrt(wide), inverse, row[COVARIANCE:]
             )
@@ -252,7 +262,7 @@ def workspace(ty: Any, tx: Any, strips: Any) -> Any:
     small = (
         np.empty(6), np.empty(6), np.empty((6, 6)), np.empty((6, 6)), np.empty((6, 6)),
         np.empty(6), np.empty(6), np.empty((3, 6)), np.empty((6, 6)), np.empty((6, 6)),
-        np.empty((warp.SUMS, 3)),
+        np.empty((warp.SUMS, 3)), np.empty((2, block_rows, strips * warp.LANES // warp.BLOCK)),
     )  # fmt: skip
     return work, small
 

@@ -157,31 +157,46 @@ def block_sum(values: Any, i: Any) -> Any:
 
 
 @njit(nogil=True, cache=True, fastmath=EXACT)
-def scatter(
-    blocks: Any, cross: Any, strips: Any, block_rows: Any, hy: Any, hx: Any, mean: Any, norm: Any,
-    mb: Any, scale: Any, rho: Any, moments: Any, matrix: Any,
+def block_scores(
+    blocks: Any, cross: Any, strips: Any, block_rows: Any, mean: Any, norm: Any, mb: Any,
+    scale: Any, rho: Any, out: Any,
 ) -> Any:  # fmt: skip
-    """Covariance of the score, from its scatter among blocks of pixels (6 x 6).
-
-    A sum over blocks of the outer product of their scores: right also where neighbouring residuals
-    are correlated, as long as blocks hardly are.
-    """
-    moments[:] = 0
-    edge, lanes = warp.BLOCK, warp.LANES
-    middle = 0.5 * (edge - 1)
+    """Score of u and v of each block of BLOCK x BLOCK pixels: out (2, block rows, columns)."""
+    lanes = warp.LANES
     for group in range(strips * block_rows):
-        eta = (group % block_rows) * edge + middle - hy
-        s0, s1, s2 = (0.0, 0.0, 0.0), (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)
-        for first in range(0, lanes, edge):
-            xi = (group // block_rows) * lanes + first + middle - hx
-            p = U(group * warp.BLOCK_SUMS * lanes + first)
-            q = U(group * warp.BLOCK_CROSS * lanes + first)
+        row, column = group % block_rows, (group // block_rows) * (lanes // warp.BLOCK)
+        for k in range(lanes // warp.BLOCK):
+            p = U(group * warp.BLOCK_SUMS * lanes + k * warp.BLOCK)
+            q = U(group * warp.BLOCK_CROSS * lanes + k * warp.BLOCK)
             x, y = block_sum(blocks, p), block_sum(blocks, p + U(lanes))
             xa = block_sum(blocks, p + U(2 * lanes)) - mean * x
             ya = block_sum(blocks, p + U(3 * lanes)) - mean * y
             xb = block_sum(cross, q) - mb * x
             yb = block_sum(cross, q + U(lanes)) - mb * y
-            ex, ey = xb * scale - xa * rho / norm, yb * scale - ya * rho / norm
+            out[0, row, column + k] = xb * scale - xa * rho / norm
+            out[1, row, column + k] = yb * scale - ya * rho / norm
+
+
+@njit(nogil=True, cache=True, fastmath=EXACT)
+def scatter(scores: Any, joined: Any, hy: Any, hx: Any, moments: Any, matrix: Any) -> Any:
+    """Covariance of the score, from its scatter among squares of joined x joined blocks (6 x 6).
+
+    A sum over squares of the outer product of their scores: right also where neighbouring
+    residuals are correlated, as long as squares hardly are.
+    """
+    moments[:] = 0
+    _, rows, columns = scores.shape
+    middle = 0.5 * (joined * warp.BLOCK - 1)
+    for row in range(0, rows, joined):
+        eta = row * warp.BLOCK + middle - hy
+        s0, s1, s2 = (0.0, 0.0, 0.0), (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)
+        for column in range(0, columns, joined):
+            xi = column * warp.BLOCK + middle - hx
+            ex, ey = 0.0, 0.0
+            for i in range(row, min(row + joined, rows)):
+                for j in range(column, min(column + joined, columns)):
+                    ex += scores[0, i, j]
+                    ey += scores[1, i, j]
             xx, xy, yy = ex * ex, ex * ey, ey * ey
             s0 = (s0[0] + xx, s0[1] + xy, s0[2] + yy)
             s1 = (s1[0] + xi * xx, s1[1] + xi * xy, s1[2] + xi * yy)

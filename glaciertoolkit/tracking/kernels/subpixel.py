@@ -29,7 +29,7 @@ LARGEST = SUPPORTS[-1]
 BETAS = (0.0, 3.2, 4.4, 5.0, 5.5, 6.0)
 """Their Kaiser parameters, which leave the smallest error on textures up to 0.4 cycles a pixel.
 Five samples are too few for a windowed sinc; the polynomial through them is better."""
-INTERPOLATION_ERROR = (0.04, 0.04, 0.02, 0.008, 0.004, 0.003, 0.002, 0.0015)
+INTERPOLATION_ERROR = (0.04, 0.04, 0.02, 0.008, 0.004, 0.0025, 0.0015, 0.0008)
 """What is left with each half width from 0 (and 1: a parabola) on, pixels."""
 TAPS = 16
 """Samples that a kernel spans, padded to a whole vector."""
