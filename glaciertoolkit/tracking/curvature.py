@@ -17,6 +17,9 @@ NEAR, WIDE = 1, 2
 SLOPE_NOISE = 2.25
 """Variance of a slope of gradients over its nominal one where neighbouring gradients share their
 noise, at most (measured)."""
+DIFFERENT = 2 * SLOPE_NOISE
+"""Square of the difference of two windows over the nominal variance of the near one, above which
+the field bends too fast for the wide one."""
 SIGNIFICANT = 2.25 * SLOPE_NOISE
 """Square of a correction over its nominal variance below which it is not made."""
 NEAR_NOISE, NEAR_SHARED = 1.0, 0.65
@@ -78,7 +81,7 @@ def _extrapolated(near: _Bend, wide: _Bend) -> _Bend:
     The error of a slope over a window grows with the square of its width.
     """
     with np.errstate(invalid="ignore"):
-        differs = (near.shift - wide.shift) ** 2 > 4 * SLOPE_NOISE * near.noise
+        differs = (near.shift - wide.shift) ** 2 > DIFFERENT * near.noise
 
     def choose(n: Double, w: Double) -> Double:
         return np.where(differs, (4 * n - w) / 3, w)

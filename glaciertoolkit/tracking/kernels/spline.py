@@ -36,11 +36,8 @@ def coefficient_taps(reach: int = REACH) -> np.ndarray:
 
 
 def derivative_taps() -> np.ndarray:
-    """Central difference of fourth order (float32), to be correlated with the image.
-
-    Of higher order it would give more weight to frequencies where interpolation is least exact.
-    """
-    return np.asarray(np.array([1, -8, 0, 8, -1]) / 12, np.float32)
+    """Central difference of sixth order (float32), to be correlated with the image."""
+    return np.asarray(np.array([-1, 9, -45, 0, 45, -9, 1]) / 60, np.float32)
 
 
 def exact_derivative_taps() -> np.ndarray:
