@@ -113,10 +113,10 @@ class TrackParameters:
                 f"a template of {min(self.template)} pixels holds nothing to match; use 16 or more."
             )
         _fraction(self.prefilter_sigma, "prefilter_sigma", 0.5, 100)
-        if not (3 <= self.prefilter_width <= 501 and self.prefilter_width % 2 == 1):
+        width: Any = self.prefilter_width
+        if not (isinstance(width, int) and 3 <= width <= 501 and width % 2 == 1):
             raise ParameterError(
-                f"prefilter_width must be an odd number of pixels from 3 to 501; got "
-                f"{self.prefilter_width!r}."
+                f"prefilter_width must be an odd number of pixels from 3 to 501; got {width!r}."
             )
         _fraction(self.min_valid, "min_valid", 0.05, 1)
         _fraction(self.false_alarm, "false_alarm", 1e-12, 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -208,6 +208,8 @@ def parameters_of(pair: xr.Dataset, **given: Any) -> TrackParameters:
 
 def _templates(template: Size, nested: Sequence[Size]) -> tuple[tuple[int, int], ...]:
     """All template sizes, the smallest first: it places the posts."""
+    if isinstance(nested, str | Mapping) or not isinstance(nested, Sequence):
+        raise ParameterError(f"nested must be a sequence of template sizes, (64,); got {nested!r}.")
     sizes = {both_axes(t, "template") for t in (template, *nested)}
     return tuple(sorted(sizes, key=lambda size: (size[0] * size[1], size)))
 

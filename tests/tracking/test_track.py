@@ -221,6 +221,13 @@ def test_input_is_left_alone() -> None:
         ({"false_alarm": 0}, "false_alarm must lie between"),
         ({"min_valid": 0}, "min_valid must lie between"),
         ({"min_peak_ratio": 0.5}, "min_peak_ratio must lie between"),
+        ({"mode": "best"}, "mode must be one of"),
+        ({"nested": 64}, "sequence of template sizes"),
+        ({"oversample": 3}, "oversample must be 1 or 2"),
+        ({"prefilter_width": 8}, "odd number of pixels"),
+        ({"prefilter_width": "wide"}, "odd number of pixels"),
+        ({"max_displacement": -3}, "max_displacement must be whole pixels"),
+        ({"prior": 5}, "prior"),
     ],
 )
 def test_parameters_out_of_range(change: dict[str, object], message: str) -> None:

@@ -167,6 +167,22 @@ def joined_blocks(ty: Any, tx: Any) -> Any:
 
 
 @njit(nogil=True, cache=True, fastmath=EXACT)
+def errors(
+    ty: Any, tx: Any, weight: Any, factor: Any, anchor: Any, n: Any, small: Any, row: Any
+) -> Any:
+    """Fill the covariances of `row` from the blocks' scores and the factor of the last step.
+
+    The scores' covariance counts `factor` times, and the prior pulls with the deviation `anchor`.
+    """
+    _, _, _, _, lower, _, _, moments, meat, inverse, _, scores = small
+    joined = joined_blocks(ty, tx)
+    normal.scatter(scores, joined, 0.5 * (ty - 1), 0.5 * (tx - 1), moments, meat)
+    count = 2 * weight / (joined * warp.BLOCK) ** 2
+    factor *= count / max(count - n - 2, 1)
+    normal.covariances(lower, n, meat, factor, anchor, inverse, row[COVARIANCE:])
+
+
+@njit(nogil=True, cache=True, fastmath=EXACT)
 def iterate(
     coefficients: Any, b_width: Any, shape: Any, x0: Any, y0: Any, ty: Any, tx: Any,
     strips: Any, n: Any, passes: Any, prior: Any, spread: Any, fixed: Any, work: Any, small: Any,
@@ -179,7 +195,7 @@ def iterate(
     _, weight, mean, norm, divergence, shift = fixed
     hy, hx = 0.5 * (ty - 1), 0.5 * (tx - 1)
     packed, buffer, _, blocks, cross, cross_blocks, xi, lane = work
-    ones, own, hessian, damped, lower, step, score, moments, meat, inverse, t, scores = small
+    ones, own, hessian, damped, lower, step, score, _, _, _, t, scores = small
     block_rows = (ty + warp.BLOCK - 1) // warp.BLOCK
     origin = (y0 + warp.PAD) * b_width + x0 + warp.PAD
     u0, v0, at_start, previous = move[0], move[1], 1.0, 1.0
@@ -227,18 +243,14 @@ def iterate(
         enough = max(TOLERANCE, 0.05 * math.sqrt(noise / hessian[0, 0]))
         settled = size * rate < enough and gain < 0.2 * alien
         if settled or done == passes:
+            row[CORRELATION], row[PASSES] = math.sqrt(rho * rho + gain), done
             normal.block_scores(
                 blocks, cross_blocks, strips, block_rows, mean, norm, mb, scale, rho, scores
             )
-            joined = joined_blocks(ty, tx)
-            normal.scatter(scores, joined, hy, hx, moments, meat)
-            # The last step took its gain from the residual, the fit its degrees of freedom.
-            count = 2 * weight / (joined * warp.BLOCK) ** 2
-            rest = (1 - gain / alien) * count / max(count - n - 2, 1)
-            normal.covariances(
-                lower, n, meat, rest / kappa**2, pull * math.sqrt(wide), inverse, row[COVARIANCE:]
+            # The last step took its gain from the residual.
+            errors(
+                ty, tx, weight, (1 - gain / alien) / kappa**2, pull * math.sqrt(wide), n, small, row
             )
-            row[CORRELATION], row[PASSES] = math.sqrt(rho * rho + gain), done
             return OK if settled or size < SMALL else NOT_CONVERGED
     return NOT_CONVERGED
 
