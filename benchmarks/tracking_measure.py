@@ -117,6 +117,10 @@ def peer(name: str) -> Method:
     return Method(name, prepare)
 
 
+BRIEF = 1.0
+"""Seconds; longer runs warm up by themselves."""
+
+
 def warm_up(method: Method, scene: Scene, sizes: Sizes) -> None:
     """Runs a tracker once on a corner of the scene: imports and compilation are no one's time.
 
@@ -156,6 +160,8 @@ def measure(
 ) -> dict[str, Figures]:
     """Figures of each method over the scenes, all taking turns.
 
+    Where runs are repeated, each timed one directly follows an untimed one (unless it takes BRIEF
+    seconds or more): after another tracker the first run finds cold caches and a sleeping core.
     A method that has used up its `budget` of seconds sits out the remaining turns, but not before
     its first; its figures say how many scenes and runs they rest on. One that crashes when it is
     warmed up is named as such, and the others go on.
@@ -185,6 +191,8 @@ def measure(
                 name = method.name
                 if turn and sum(seconds[name]) > budget:
                     continue
+                if repeat > 1 and (not seconds[name] or seconds[name][-1] < BRIEF):
+                    call()
                 found, wall, cpu = timed(call)
                 seconds[name].append(wall)
                 busy[name].append(cpu)

@@ -276,6 +276,9 @@ class _Sums(NamedTuple):
 def _sums(cut: _Cut, method: str) -> _Sums:
     from glaciertoolkit.tracking.kernels import volume
 
+    y0, y1, x0, x1 = cut.b_bounds
+    if method == "ncc" and cut.a_valid.all() and cut.b_valid[y0:y1, x0:x1].all():
+        return _Sums([cut.a[0]], [cut.b[0]], [(0, 0, 0)], volume.WHOLE)
     ma, mb = cut.a_valid.astype(np.float32), cut.b_valid.astype(np.float32)
     if method == "orientation":
         terms = [(0, 0, 0), (1, 1, 0), (2, 2, 1)]
@@ -287,9 +290,6 @@ def _sums(cut: _Cut, method: str) -> _Sums:
             [are, aim, -are, are**2 + aim**2, ma], [bre, bim, bre**2 + bim**2, mb], terms,
             volume.COHERENT,
         )  # fmt: skip
-    y0, y1, x0, x1 = cut.b_bounds
-    if cut.a_valid.all() and cut.b_valid[y0:y1, x0:x1].all():
-        return _Sums([cut.a[0]], [cut.b[0]], [(0, 0, 0)], volume.WHOLE)
     a, b = cut.a[0], cut.b[0]
     terms = [(2, 2, 0), (0, 2, 1), (1, 2, 2), (2, 0, 3), (2, 1, 4), (0, 0, 5)]
     return _Sums([a, a * a, ma], [b, b * b, mb], terms, volume.MASKED)
@@ -324,8 +324,8 @@ def _correlate(
     planes_b = products.secondary_planes(kx)
     pa = _pack(room, sums.a, kx, kx, products.LANES, a_rows, groups, 0, "a")
     w_lanes = nx + (ox - 1) // kx + 2
-    packed_total = np.empty(kx * total.shape[0] * w_lanes, np.float32)
-    packed_inverse = np.empty_like(packed_total)
+    packed_total = room.take("total", (kx * total.shape[0] * w_lanes,))
+    packed_inverse = room.take("inverse", packed_total.shape)
     statistics.by_offset(total, kx, w_lanes, packed_total)
     statistics.by_offset(inverse, kx, w_lanes, packed_inverse)
     limits = (np.float32(p.min_valid * ty * tx), np.float32(floor_a), np.float32(floor_b))

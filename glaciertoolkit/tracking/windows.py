@@ -35,8 +35,12 @@ class Layer(NamedTuple):
     x: int
 
     def cut(self, y: int, x: int, rows: int, cols: int) -> npt.NDArray[np.float32]:
-        """All planes of rows x cols pixels from (y, x) of the whole image on; zero beyond."""
-        return np.stack([_cut(p, y - self.y, x - self.x, rows, cols) for p in self.planes])
+        """All planes of rows x cols pixels from (y, x) of the whole image on; zero beyond.
+
+        A view of a single plane where that lies inside.
+        """
+        parts = [_cut(p, y - self.y, x - self.x, rows, cols) for p in self.planes]
+        return parts[0][None] if len(parts) == 1 else np.stack(parts)
 
     def cut_mask(self, y: int, x: int, rows: int, cols: int) -> Mask:
         """Where the same pixels are valid."""
