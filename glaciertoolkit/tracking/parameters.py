@@ -204,6 +204,9 @@ class TrackParameters:
         fine = self.fine
         slots = Cells.of(fine.largest, fine.step).slots[1]
         width = -(-(TILE_POSTS // 2 + slots) // LANES) * LANES - slots + 1
-        # As many tiles as TILE_POSTS asks for, but of one height: no sliver at the end.
-        rows = -(-self.posts[0] // TILE_POSTS)
-        return -(-self.posts[0] // rows), width
+
+        # As many tiles as that asks for, but all of one size: no sliver at the end.
+        def even(posts: int, most: int) -> int:
+            return -(-posts // -(-posts // most))
+
+        return even(self.posts[0], TILE_POSTS), even(self.posts[1], width)

@@ -56,13 +56,14 @@ def pack(image: Any, step: Any, planes: Any, lanes: Any, first: Any, out: Any) -
 @njit(nogil=True, cache=True, fastmath=FAST)
 def add_8_planes(
     pa: Any, ia: Any, sa: Any, pb: Any, ib: Any, sb: Any, rows: Any, acc: Any, at: Any,
+    lanes: Any,
 ) -> Any:
     """acc[d, lane] += sum over `rows` rows and 8 planes p of a[p, lane] b[p + d, lane]."""
     o = U(at)
     for r in range(rows):
         a = U(ia + r * sa)
         b = U(ib + r * sb)
-        for lane in range(LANES):
+        for lane in range(lanes):
             x = U(lane)
             i, j = a + x, b + x
             a0, a1 = pa[i], pa[i + U(LANES)]
@@ -95,13 +96,14 @@ def add_8_planes(
 @njit(nogil=True, cache=True, fastmath=FAST)
 def add_4_planes(
     pa: Any, ia: Any, sa: Any, pb: Any, ib: Any, sb: Any, rows: Any, acc: Any, at: Any,
+    lanes: Any,
 ) -> Any:
     """The same over 4 planes."""
     o = U(at)
     for r in range(rows):
         a = U(ia + r * sa)
         b = U(ib + r * sb)
-        for lane in range(LANES):
+        for lane in range(lanes):
             x = U(lane)
             i, j = a + x, b + x
             a0, a1 = pa[i], pa[i + U(LANES)]
@@ -123,13 +125,14 @@ def add_4_planes(
 @njit(nogil=True, cache=True, fastmath=FAST)
 def add_1_plane(
     pa: Any, ia: Any, sa: Any, pb: Any, ib: Any, sb: Any, rows: Any, acc: Any, at: Any,
+    lanes: Any,
 ) -> Any:
     """The same over one plane."""
     o = U(at)
     for r in range(rows):
         a = U(ia + r * sa)
         b = U(ib + r * sb)
-        for lane in range(LANES):
+        for lane in range(lanes):
             x = U(lane)
             j = b + x
             a0 = pa[a + x]
@@ -146,13 +149,14 @@ def add_1_plane(
 @njit(nogil=True, cache=True, fastmath=FAST)
 def add_8_once(
     pa: Any, ia: Any, sa: Any, pb: Any, ib: Any, sb: Any, rows: Any, acc: Any, at: Any,
+    lanes: Any,
 ) -> Any:
     """acc[lane] += sum over rows and 8 planes of a[p, lane] b[p, lane]: a single offset."""
     o = U(at)
     for r in range(rows):
         a = U(ia + r * sa)
         b = U(ib + r * sb)
-        for lane in range(LANES):
+        for lane in range(lanes):
             x = U(lane)
             i, j = a + x, b + x
             acc[o + x] += (
@@ -170,13 +174,14 @@ def add_8_once(
 @njit(nogil=True, cache=True, fastmath=FAST)
 def add_1_once(
     pa: Any, ia: Any, sa: Any, pb: Any, ib: Any, sb: Any, rows: Any, acc: Any, at: Any,
+    lanes: Any,
 ) -> Any:
     """The same over one plane."""
     o = U(at)
     for r in range(rows):
         a = U(ia + r * sa)
         b = U(ib + r * sb)
-        for lane in range(LANES):
+        for lane in range(lanes):
             x = U(lane)
             acc[o + x] += pa[a + x] * pb[b + x]
 # fmt: on
@@ -186,6 +191,7 @@ def add_1_once(
 def _some_planes(
     pa: Any, pb: Any, planes_a: Any, planes_b: Any, row_a: Any, row_b: Any, rows: Any,
     first: Any, count: Any, offset: Any, single: Any, acc: Any, at: Any,
+    lanes: Any,
 ) -> Any:  # fmt: skip
     """Add the products of `count` planes from `first` on, at eight offsets or a `single` one."""
     sa, sb = planes_a * LANES, planes_b * B_LANES
@@ -197,19 +203,19 @@ def _some_planes(
         ib = row_b * sb + (column % planes_a) * B_LANES + column // planes_a
         if single and left >= 8:
             n = 8
-            add_8_once(pa, ia, sa, pb, ib, sb, rows, acc, at)
+            add_8_once(pa, ia, sa, pb, ib, sb, rows, acc, at, lanes)
         elif single:
             n = 1
-            add_1_once(pa, ia, sa, pb, ib, sb, rows, acc, at)
+            add_1_once(pa, ia, sa, pb, ib, sb, rows, acc, at, lanes)
         elif left >= 8:
             n = 8
-            add_8_planes(pa, ia, sa, pb, ib, sb, rows, acc, at)
+            add_8_planes(pa, ia, sa, pb, ib, sb, rows, acc, at, lanes)
         elif left >= 4:
             n = 4
-            add_4_planes(pa, ia, sa, pb, ib, sb, rows, acc, at)
+            add_4_planes(pa, ia, sa, pb, ib, sb, rows, acc, at, lanes)
         else:
             n = 1
-            add_1_plane(pa, ia, sa, pb, ib, sb, rows, acc, at)
+            add_1_plane(pa, ia, sa, pb, ib, sb, rows, acc, at, lanes)
         p += n
         left -= n
 
@@ -224,10 +230,12 @@ def padded_offsets(offsets: int) -> int:
 def cell_products(
     pa: Any, pb: Any, planes_a: Any, planes_b: Any, row_a: Any, row_b: Any, rows: Any,
     first: Any, count: Any, offsets: Any, acc: Any, at: Any,
+    lanes: Any,
 ) -> Any:  # fmt: skip
     """acc[at + d * LANES + lane] += the products of some planes and rows at offset d, for all d.
 
-    Two rows at a time go through all offsets: so much stays in the nearest cache.
+    Only the first `lanes` lanes are summed. Two rows at a time go through all offsets: so much
+    stays in the nearest cache.
     """
     for r in range(0, rows, 2):
         n = min(2, rows - r)
@@ -236,7 +244,7 @@ def cell_products(
             single = offsets - d < 3
             _some_planes(
                 pa, pb, planes_a, planes_b, row_a + r, row_b + r, n, first, count, d, single,
-                acc, at + d * LANES,
+                acc, at + d * LANES, lanes,
             )  # fmt: skip
             d += 1 if single else TOGETHER
 

@@ -68,7 +68,7 @@ def _cell_row(
 ) -> Any:  # fmt: skip
     """Sums of one row of cells at the offsets of a chunk, into slot `slot` of the rings."""
     step_y, step_x, my, ry, mx, rx, planes_b, a_rows, b_rows, groups, offsets, sums = layout[:12]
-    padded, size, kinds = layout[12:]
+    padded, size, kinds, lanes = layout[12:]
     width = groups * LANES
     part = padded * LANES
     direct = kinds == 1 and groups == 1
@@ -93,12 +93,13 @@ def _cell_row(
                         if rx > 0:
                             cell_products(
                                 a, b, step_x, planes_b, ra + y, rb + y, rows, 0, rx, offsets,
-                                target, o + 2 * tail * part,
+                                target, o + 2 * tail * part, lanes,
                             )  # fmt: skip
                         if mx > 0:
                             cell_products(
                                 a, b, step_x, planes_b, ra + y, rb + y, rows, rx, step_x - rx,
                                 offsets, target, o + (0 if direct else (2 * tail + 1) * part),
+                                lanes,
                             )  # fmt: skip
                 if not direct:
                     first = kinds * s * size + at + g * LANES
@@ -263,10 +264,13 @@ def correlation_volume(
     acc = np.zeros(4 * padded * LANES, np.float32)
     column = np.empty(2 * width, np.float32)
     lines = np.empty(sums * posts_x, np.float32)
+    # Lanes beyond the cells of the posts hold nothing: a narrow tile costs less.
+    cells_x = posts_x + mx + (1 if rx > 0 else 0)
+    used = min((cells_x + 15) // 16 * 16, LANES) if groups == 1 else LANES
     inner = (my, ry, mx, rx, width, posts_x, size)
     layout = (
         step_y, step_x, my, ry, mx, rx, planes_b, rows[0], rows[1], groups, offsets, sums,
-        padded, size, kinds,
+        padded, size, kinds, used,
     )  # fmt: skip
     at_once = found.shape[0] > 0
     # Eight or four whole cells and nothing missing: one pass less over each line.
@@ -286,7 +290,7 @@ def correlation_volume(
                 for k in range(offsets):
                     at = (i * padded + k) * width
                     if usual:
-                        sum_rows(ring, at, stride, py % slots, slots, my, column, 0, width)
+                        sum_rows(ring, at, stride, py % slots, slots, my, column, 0, used)
                         dx = span[0] + k
                         w = ((dx % step_x) * w_rows + py * step_y + dy) * w_lanes + dx // step_x
                         o = first + (dy * offsets_x + dx) * lanes
