@@ -119,7 +119,8 @@ def test_more_posts_than_the_published_field_at_equal_precision() -> None:
     pair = gt.open_pair(
         YAHTSE / "LC08_063018_20160718_B8.tif", YAHTSE / "LC08_063018_20160803_B8.tif"
     )
-    offsets = pair.glacier.track(template=64).compute()
+    # The published field keeps whatever is not hopeless; at its own scatter ours keeps more.
+    offsets = pair.glacier.track(template=64, false_alarm=0.2, min_peak_ratio=1.05).compute()
     rock = gt.stable_terrain(offsets, polygons=YAHTSE / "outlines_rock_nunataks.gpkg")
     carst = rioxarray.open_rasterio(YAHTSE / "carst_ampcor_raw_vxvy_snr_120m.tif", masked=True)
     assert isinstance(carst, xr.DataArray)
@@ -128,8 +129,6 @@ def test_more_posts_than_the_published_field_at_equal_precision() -> None:
     for band, name in ((0, "dx"), (1, "dy")):
         ours.append(gt.nmad(offsets[name].where(rock) / DAYS))
         theirs.append(gt.nmad(carst[band].where(rock)))
-    print(ours, theirs)
-    assert max(ours) <= max(theirs)
-    inside = np.isfinite(carst[2]) | np.isfinite(offsets.dx)
+    for mine, published in zip(ours, theirs, strict=True):
+        assert mine <= published
     assert float(np.isfinite(offsets.dx).sum()) > float(np.isfinite(carst[0]).sum())
-    assert float(inside.sum()) > 0
