@@ -124,8 +124,7 @@ def correlate(
     """
     p = windows.parameters
     (ty, tx), (ky, kx), (sy, sx) = template, p.step, p.search
-    y = part.y0 * ky - (ty - p.template[0]) // 2
-    x = part.x0 * kx - (tx - p.template[1]) // 2
+    y, x = windows.first_pixel(part, template)
     ny, nx = part.shape
     rows, cols = (ny - 1) * ky + ty, (nx - 1) * kx + tx
     by, bx = y + offset[0] - sy, x + offset[1] - sx
@@ -192,7 +191,8 @@ def _ring_row(
     cells = Cells.of(template, windows.parameters.step)
     kinds = 4 if any(cells.rest) else 1
     width = cells.groups(part.shape[1]) * products.LANES
-    return sums.different * kinds * cells.slots[0] * products.padded_offsets(offsets) * width
+    each = int(products.padded_offsets(offsets))
+    return sums.different * kinds * cells.slots[0] * each * width
 
 
 def _peaks_of(found: Peaks, part: Tile, squared: bool) -> Peaks:

@@ -116,12 +116,9 @@ def _inside(
     """Rows and columns of posts whose template lies in the window, and its first pixels there."""
     p, layer = windows.parameters, windows.reference
     kept, starts = [], []
-    for first, count, origin, axis in (
-        (tile.y0, tile.shape[0], layer.y, 0),
-        (tile.x0, tile.shape[1], layer.x, 1),
-    ):
-        wider = (template[axis] - p.template[axis]) // 2
-        start = (first + np.arange(count)) * p.step[axis] - wider - origin
+    corner = windows.first_pixel(tile, template)
+    for count, origin, axis in ((tile.shape[0], layer.y, 0), (tile.shape[1], layer.x, 1)):
+        start = corner[axis] + np.arange(count) * p.step[axis] - origin
         good = (start >= 0) & (start + template[axis] <= layer.valid.shape[axis])
         kept.append(np.flatnonzero(good))
         starts.append(start[good])

@@ -71,10 +71,7 @@ def texture(windows: Windows, part: Tile, template: tuple[int, int]) -> Texture:
     from glaciertoolkit.tracking.kernels import moments
 
     p = windows.parameters
-    y, x = (
-        first * step - (t - t0) // 2
-        for first, step, t, t0 in zip((part.y0, part.x0), p.step, template, p.template, strict=True)
-    )
+    y, x = windows.first_pixel(part, template)
     (ey, sy, cy), (ex, sx, cx) = (
         _edges(n, s, t) for n, s, t in zip(part.shape, p.step, template, strict=True)
     )

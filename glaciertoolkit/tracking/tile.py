@@ -204,18 +204,12 @@ def _noise(
 ) -> Residual:  # fmt: skip
     """What the matched images do not share: the mean over the pairs, for their mean surface."""
     if pairs[0].parameters.method == "phase":
-        from glaciertoolkit.tracking.phase import phase_noise
-
-        return Residual(phase_noise(template), 1.0)
+        return Residual(_chance(pairs, template), 1.0)
     found = []
     for windows, ratio in zip(pairs, ratios, strict=True):
         left = _residual(windows, tile, dx * np.float32(ratio), dy * np.float32(ratio))
         found.append(left or Residual(surface_noise(*surface_images(windows)), 1.0))
-    n = len(found)
-    noise = SurfaceNoise(
-        *(sum(values) / n**2 for values in zip(*(f.noise for f in found), strict=True))
-    )
-    return Residual(noise, sum(f.share for f in found) / n)
+    return Residual(_of_mean([f.noise for f in found]), sum(f.share for f in found) / len(found))
 
 
 def _interpolation_error(position: Array, support: npt.NDArray[np.int64], edge: int) -> Array:
@@ -326,9 +320,13 @@ def _chance(pairs: Sequence[Windows], template: tuple[int, int]) -> SurfaceNoise
         from glaciertoolkit.tracking.phase import phase_noise
 
         return phase_noise(template)
-    found = [surface_noise(*surface_images(windows)) for windows in pairs]
-    n = len(found)
-    return SurfaceNoise(*(sum(values) / n**2 for values in zip(*found, strict=True)))
+    return _of_mean([surface_noise(*surface_images(windows)) for windows in pairs])
+
+
+def _of_mean(noises: Sequence[SurfaceNoise]) -> SurfaceNoise:
+    """Noise of the mean of independent surfaces."""
+    n = len(noises)
+    return SurfaceNoise(*(sum(values) / n**2 for values in zip(*noises, strict=True)))
 
 
 def _gradient_planes(

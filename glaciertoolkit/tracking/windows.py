@@ -97,6 +97,17 @@ class Windows(NamedTuple):
     secondary: Layer
     parameters: TrackParameters
 
+    def first_pixel(self, part: Tile, template: tuple[int, int]) -> tuple[int, int]:
+        """First pixel (y, x) of the first template of `part`, about the posts' own centres."""
+        p = self.parameters
+        y, x = (
+            first * step - (edge - own) // 2
+            for first, step, edge, own in zip(
+                (part.y0, part.x0), p.step, template, p.template, strict=True
+            )
+        )
+        return y, x
+
 
 def open_windows(
     reference: npt.NDArray[np.generic],

@@ -220,7 +220,8 @@ def _some_planes(
         left -= n
 
 
-def padded_offsets(offsets: int) -> int:
+@njit(nogil=True, cache=True)
+def padded_offsets(offsets: Any) -> Any:
     """Room for the sums of so many offsets: eight at a time, but one or two at the end singly."""
     rest = offsets % TOGETHER
     return offsets if rest < 3 else offsets + TOGETHER - rest

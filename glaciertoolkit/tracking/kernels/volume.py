@@ -21,8 +21,8 @@ from numba import uint64 as U
 from glaciertoolkit.tracking.kernels.products import (
     FAST,
     LANES,
-    TOGETHER,
     cell_products,
+    padded_offsets,
     sum_rows,
 )
 from glaciertoolkit.tracking.kernels.subpixel import peak_room, peaks_of_row
@@ -258,8 +258,7 @@ def correlation_volume(
     slots = my + (1 if ry > 0 else 0)
     width = groups * LANES
     kinds = 4 if ry > 0 or rx > 0 else 1
-    rest = offsets % TOGETHER
-    padded = offsets if rest < 3 else offsets + TOGETHER - rest
+    padded = padded_offsets(offsets)
     size = slots * chunk * padded * width
     acc = np.zeros(4 * padded * LANES, np.float32)
     column = np.empty(2 * width, np.float32)
