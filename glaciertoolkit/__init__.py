@@ -13,20 +13,31 @@ from glaciertoolkit.conventions import Flag
 from glaciertoolkit.correction.correct import correct
 from glaciertoolkit.correction.deformation import remove_deformation
 from glaciertoolkit.correction.noise import filter_noise
+from glaciertoolkit.correction.streaks import remove_streaks
 from glaciertoolkit.correction.topography import remove_topography
 from glaciertoolkit.errors import GlacierToolkitError, GlacierToolkitWarning
 from glaciertoolkit.grids import match_raster
+from glaciertoolkit.io.gf3 import open_gf3
 from glaciertoolkit.io.images import open_pair
 from glaciertoolkit.io.products import open_products, to_products
 from glaciertoolkit.motion import velocity
 from glaciertoolkit.profiles import profile
 from glaciertoolkit.provenance import history
 from glaciertoolkit.robust import nmad
+from glaciertoolkit.sar.calibration import sigma0
+from glaciertoolkit.sar.combine import combine_passes
+from glaciertoolkit.sar.mapping import to_map
+from glaciertoolkit.sar.posts import locate, predict_offsets
+from glaciertoolkit.sar.speckle import filter_speckle
 from glaciertoolkit.simulate import (
     simulate_dem,
+    simulate_gf3,
     simulate_outlines,
     simulate_pair,
+    true_gf3_motion,
+    true_map_motion,
     true_motion,
+    write_gf3_pair,
     write_pair,
 )
 from glaciertoolkit.stats.glaciers import glaciers
@@ -46,32 +57,44 @@ __all__ = [
     "accuracy",
     "aspect",
     "checkpoint",
+    "combine_passes",
     "correct",
     "explore",
     "filter_noise",
+    "filter_speckle",
     "glaciers",
     "hillshade",
     "history",
+    "locate",
     "match_raster",
     "nmad",
     "open_catalog",
     "open_checkpoint",
+    "open_gf3",
     "open_pair",
     "open_products",
+    "predict_offsets",
     "profile",
     "remove_deformation",
+    "remove_streaks",
     "remove_topography",
+    "sigma0",
     "simulate_dem",
+    "simulate_gf3",
     "simulate_outlines",
     "simulate_pair",
     "slope",
     "stable_terrain",
     "summary",
+    "to_map",
     "to_products",
     "topography",
     "track",
     "track_ensemble",
+    "true_gf3_motion",
+    "true_map_motion",
     "true_motion",
     "velocity",
+    "write_gf3_pair",
     "write_pair",
 ]

@@ -19,11 +19,16 @@ from glaciertoolkit.blocks import checkpoint
 from glaciertoolkit.correction.correct import correct
 from glaciertoolkit.correction.deformation import remove_deformation
 from glaciertoolkit.correction.noise import filter_noise
+from glaciertoolkit.correction.streaks import remove_streaks
 from glaciertoolkit.correction.topography import remove_topography
 from glaciertoolkit.io.products import to_products
 from glaciertoolkit.motion import velocity
 from glaciertoolkit.profiles import profile
 from glaciertoolkit.provenance import history
+from glaciertoolkit.sar.calibration import sigma0
+from glaciertoolkit.sar.mapping import to_map
+from glaciertoolkit.sar.posts import locate, predict_offsets
+from glaciertoolkit.sar.speckle import filter_speckle
 from glaciertoolkit.stats.glaciers import glaciers
 from glaciertoolkit.stats.topography import topography
 from glaciertoolkit.tracking.track import track
@@ -61,13 +66,18 @@ class Statistics(_Accessor):
 class GlacierDataset(_Accessor):
     """Pixel tracking, correction, velocity, accuracy and products of an image pair."""
 
+    sigma0 = method(sigma0)
+    predict_offsets = method(predict_offsets)
     track = method(track)
     checkpoint = method(checkpoint)
+    locate = method(locate)
     stable_terrain = method(terrain.stable_terrain)
     correct = method(correct)
     remove_deformation = method(remove_deformation)
     remove_topography = method(remove_topography)
+    remove_streaks = method(remove_streaks)
     filter_noise = method(filter_noise)
+    to_map = method(to_map)
     velocity = method(velocity)
     accuracy = method(accuracy)
     profile = method(profile)
@@ -84,8 +94,9 @@ class GlacierDataset(_Accessor):
 
 @xr.register_dataarray_accessor("glacier")
 class GlacierDataArray(_Accessor):
-    """Terrain attributes of an elevation model."""
+    """Terrain attributes of an elevation model, speckle filters of a radar image."""
 
+    filter_speckle = method(filter_speckle)
     slope = method(terrain.slope)
     aspect = method(terrain.aspect)
     hillshade = method(terrain.hillshade)

@@ -73,7 +73,9 @@ def run(
     ] = None,
     order: Annotated[int | None, option("order")] = None,
     topography: Annotated[bool | None, option("topography", "--topography/--no-topography")] = None,
+    topography_method: Annotated[str | None, option("topography_method")] = None,
     noise: Annotated[bool | None, option("noise", "--noise/--no-noise")] = None,
+    streaks: Annotated[bool | None, option("streaks", "--streaks/--no-streaks")] = None,
     disparity_share: Annotated[float | None, option("disparity_share")] = None,
     disparity_reach: Annotated[float | None, option("disparity_reach")] = None,
     median_threshold: Annotated[float | None, option("median_threshold")] = None,
@@ -82,6 +84,15 @@ def run(
     max_speed: Annotated[float | None, option("max_speed")] = None,
     smooth: Annotated[int | None, option("smooth")] = None,
     folds: Annotated[int | None, option("folds")] = None,
+    polarisation: Annotated[str | None, option("polarisation")] = None,
+    geoid: Annotated[str | None, option("geoid")] = None,
+    geolocation: Annotated[
+        bool | None, option("geolocation", "--geolocation/--no-geolocation")
+    ] = None,
+    crs: Annotated[str | None, option("crs")] = None,
+    posting: Annotated[float | None, option("posting")] = None,
+    motion: Annotated[str | None, option("motion")] = None,
+    components: Annotated[str | None, option("components")] = None,
     overwrite: Annotated[bool, OVERWRITE] = False,
 ) -> None:
     """Track an image pair, correct and assess it, and write all products."""

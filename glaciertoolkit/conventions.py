@@ -22,6 +22,9 @@ GRID_MAPPING = "spatial_ref"
 TIME_COORDS = ("reference_time", "secondary_time", "mid_date")
 CF_VERSION = "CF-1.11"
 
+RADAR_GEOMETRY = ("reference_geometry", "secondary_geometry")
+"""Attributes of a pair whose grid is slant range and azimuth: how each image was taken."""
+
 
 class Flag(IntFlag):
     """Why a post is NaN, or doubtful (uint32 bits of the variable `flag`)."""
@@ -45,6 +48,7 @@ class Flag(IntFlag):
     EXTRAPOLATED = 1 << 16
     FILLED = 1 << 17
     SMOOTHED = 1 << 18
+    SINGULAR = 1 << 19
 
 
 FLAG_MEANINGS: dict[Flag, str] = {
@@ -67,6 +71,7 @@ FLAG_MEANINGS: dict[Flag, str] = {
     Flag.EXTRAPOLATED: "the correction is extrapolated beyond the stable terrain's elevations",
     Flag.FILLED: "filled from the neighbours, not measured",
     Flag.SMOOTHED: "smoothed with the neighbours",
+    Flag.SINGULAR: "on this slope the radar sees nothing of a motion along the surface",
 }
 
 DOUBTFUL = Flag.IMAGE_EDGE | Flag.EXTRAPOLATED | Flag.FILLED | Flag.SMOOTHED
@@ -126,6 +131,20 @@ VARIABLES: dict[str, Variable] = {
     "dy_topography": Variable("m", "topography-related offset removed from dy"),
     "dx_holdout": Variable("m", "residual of dx on stable ground under the fit without its fold"),
     "dy_holdout": Variable("m", "residual of dy on stable ground under the fit without its fold"),
+    "dx_geometry": Variable("m", "offset that the orbits make at the reference height, along x"),
+    "dy_geometry": Variable("m", "offset that the orbits make at the reference height, along y"),
+    "dx_streaks": Variable("m", "streaks removed from dx"),
+    "dy_streaks": Variable("m", "streaks removed from dy"),
+    "dz": Variable("m", "vertical displacement, upwards, as the slope of the surface implies"),
+    "range_offset": Variable("m", "corrected offset in slant range, away from the radar"),
+    "azimuth_offset": Variable("m", "corrected offset along the track, in the direction of flight"),
+    "range_error": Variable("m", "1-sigma error of the offset in slant range"),
+    "azimuth_error": Variable("m", "1-sigma error of the offset along the track"),
+    "vz": Variable("m yr-1", "vertical velocity, upwards"),
+    "vz_error": Variable("m yr-1", "1-sigma error of the vertical velocity"),
+    "incidence": Variable("degree", "angle between the line of sight and the vertical"),
+    "local_incidence": Variable("degree", "angle between the line of sight and the surface normal"),
+    "height": Variable("m", "height above the ellipsoid", "height_above_reference_ellipsoid"),
     "elevation": Variable("m", "elevation", "height_above_geopotential_datum"),
     "slope": Variable("degree", "surface slope"),
     "aspect": Variable("degree", "direction of steepest descent, clockwise from grid north"),
@@ -144,9 +163,24 @@ COORDINATES: dict[str, dict[str, str]] = {
         "standard_name": "projection_y_coordinate",
         "axis": "Y",
     },
+    "longitude": {
+        "units": "degrees_east",
+        "long_name": "longitude",
+        "standard_name": "longitude",
+    },
+    "latitude": {
+        "units": "degrees_north",
+        "long_name": "latitude",
+        "standard_name": "latitude",
+    },
     "reference_time": {"long_name": "acquisition time of the reference image"},
     "secondary_time": {"long_name": "acquisition time of the secondary image"},
     "mid_date": {"long_name": "midpoint between the two acquisitions"},
+}
+
+RADAR_COORDINATES: dict[str, dict[str, str]] = {
+    "x": {"units": "m", "long_name": "slant range", "axis": "X"},
+    "y": {"units": "m", "long_name": "azimuth, along flight from the first line", "axis": "Y"},
 }
 
 HOW_TO_GET: dict[str, str] = {
@@ -158,6 +192,7 @@ HOW_TO_GET: dict[str, str] = {
     "vx": "turn the motion into velocity first: velocity = motion.glacier.velocity()",
     "vy": "turn the motion into velocity first: velocity = motion.glacier.velocity()",
     "v": "turn the motion into velocity first: velocity = motion.glacier.velocity()",
+    "height": "locate the posts first: offsets = offsets.glacier.locate(dem=DEM)",
     "reference_time": "give the dates to open_pair(reference_date=..., secondary_date=...)",
     "secondary_time": "give the dates to open_pair(reference_date=..., secondary_date=...)",
 }
@@ -178,6 +213,21 @@ def variable_attrs(name: str) -> dict[str, Any]:
     return flag_attrs() if name == "flag" else dict(VARIABLES[name].attrs())
 
 
+def in_radar_geometry(ds: xr.Dataset | xr.DataArray) -> bool:
+    """Whether x and y of `ds` are slant range and azimuth, not those of a map."""
+    if GRID_MAPPING in ds.coords:
+        return False
+    named = (
+        "x" in ds.coords and ds["x"].attrs.get("long_name") == RADAR_COORDINATES["x"]["long_name"]
+    )
+    return named or RADAR_GEOMETRY[0] in ds.attrs
+
+
+def coordinate_attrs(ds: xr.Dataset | xr.DataArray) -> dict[str, dict[str, str]]:
+    """CF attributes of the coordinates of `ds`, a map or the grid of a radar."""
+    return COORDINATES | (RADAR_COORDINATES if in_radar_geometry(ds) else {})
+
+
 def describe(ds: xr.Dataset) -> xr.Dataset:
     """Set units, names and grid mapping of every known variable and coordinate of `ds`.
 
@@ -191,7 +241,7 @@ def describe(ds: xr.Dataset) -> xr.Dataset:
         if GRID_MAPPING in out.coords and {"y", "x"} <= set(out[name].dims):
             out[name].attrs["grid_mapping"] = GRID_MAPPING
             out[name].encoding.pop("grid_mapping", None)
-    for name, attrs in COORDINATES.items():
+    for name, attrs in coordinate_attrs(ds).items():
         if name in out.coords:
             out[name].attrs = {**out[name].attrs, **attrs}
     out.attrs.setdefault("Conventions", CF_VERSION)

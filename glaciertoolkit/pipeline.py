@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from glaciertoolkit import radar_chain
 from glaciertoolkit.blocks import checkpoint, open_checkpoint
+from glaciertoolkit.conventions import in_radar_geometry
 from glaciertoolkit.correction.correct import check_folds, correct
 from glaciertoolkit.correction.noise import filter_noise
+from glaciertoolkit.correction.relief import method_of
 from glaciertoolkit.correction.surface import polynomial_terms
 from glaciertoolkit.errors import FileError, GlacierToolkitError
 from glaciertoolkit.io.atomic import atomic_folder
@@ -24,6 +27,7 @@ from glaciertoolkit.io.images import open_pair
 from glaciertoolkit.io.products import to_products
 from glaciertoolkit.motion import velocity
 from glaciertoolkit.provenance import history
+from glaciertoolkit.sar.posts import locate
 from glaciertoolkit.settings import EVERYWHERE, Settings, to_yaml
 from glaciertoolkit.stats.glaciers import glaciers
 from glaciertoolkit.stats.topography import topography
@@ -43,15 +47,24 @@ PRODUCTS = (
 RECORDS = ("accuracy.json", "report.html", "run.yaml")
 
 TRACKING = (
-    "template", "search", "step", "method", "mode", "max_displacement", "prefilter",
+    "search", "method", "mode", "max_displacement", "prefilter",
     "prefilter_sigma", "prefilter_width", "oversample", "min_valid", "false_alarm",
     "min_correlation", "min_peak_ratio",
 )  # fmt: skip
-FITTING = ("order", "deformation", "topography", "noise", "folds")
+FITTING = ("order", "deformation", "noise", "streaks", "folds")
+STEP = 8
+"""Pixels between posts on a map, where the settings do not say."""
+
+RADAR = ("polarisation", "geoid", "geolocation")
+"""What the offsets of a radar pair depend on besides the tracking."""
+
 FILTERING = (
     "disparity_share", "disparity_reach", "median_threshold", "median_floor", "min_island",
     "max_speed", "smooth",
 )  # fmt: skip
+
+Residuals = dict[str, tuple[np.ndarray, np.ndarray]]
+"""Displacement (x, y) left on stable ground, metres, from the name of each step."""
 
 Stage = Callable[[str], AbstractContextManager[None]]
 """Called with the name of each stage; its context lasts as long as the stage."""
@@ -69,7 +82,7 @@ class Result:
     offsets: xr.Dataset
     velocity: xr.Dataset
     accuracy: Accuracy
-    residuals: dict[str, tuple[np.ndarray, np.ndarray]]
+    residuals: Residuals
     glaciers: pd.DataFrame | None
     by_elevation: xr.Dataset | None
     files: dict[str, Path]
@@ -112,62 +125,98 @@ def run(
         pair = open_pair(
             settings.reference,
             settings.secondary,
-            **settings.group("reference_date", "secondary_date"),
+            **settings.group("reference_date", "secondary_date", "polarisation"),
         )
-        nested = () if settings.nested is None else (settings.nested,)
-        offsets = track(pair, nested=nested, **settings.group(*TRACKING))
-        ground = _stable(offsets, settings)
-        _check_corrections(offsets, settings)
+    radar = in_radar_geometry(pair)
+    offsets = _radar_offsets(pair, settings, stage) if radar else _map_offsets(pair, settings)
+    ground = _stable(offsets, settings)
+    _check_corrections(offsets, settings, radar=radar)
     with stage("Tracking"):
-        offsets = _computed(offsets, settings, folder).load()
+        offsets = _computed(offsets, settings, folder)
+        offsets = radar_chain.loaded(offsets) if radar else offsets.load()
     with stage("Correcting"):
         motion = correct(
-            offsets, stable=ground, dem=settings.dem, **settings.group(*FITTING, *FILTERING)
-        )
+            offsets, stable=ground, dem=settings.dem, topography=settings.relief,
+            **settings.group(*FITTING, *FILTERING),
+        )  # fmt: skip
+        residuals = residuals_by_step(offsets, motion)
+        offsets = offsets[["dx"]]
+    if radar:
+        with stage("Going to the map"):
+            motion = radar_chain.stored(motion, folder)
+            motion = radar_chain.onto_map(motion, settings)
     with stage("Assessing"):
-        result = _assess(offsets, velocity(motion), settings, folder)
+        result = _assess(offsets, velocity(motion), residuals, settings, folder)
     with stage("Writing the products"):
         _write(result, settings, folder, overwrite=overwrite)
     return result
 
 
-def _assess(offsets: xr.Dataset, ds: xr.Dataset, settings: Settings, folder: Path) -> Result:
+def _map_offsets(pair: xr.Dataset, settings: Settings) -> xr.Dataset:
+    """Tracking of two images on a map, not computed yet."""
+    return _tracked(pair, settings, template=settings.template, step=settings.step or STEP)
+
+
+def _radar_offsets(pair: xr.Dataset, settings: Settings, stage: Stage) -> xr.Dataset:
+    """Tracking of two images in radar geometry, not computed yet, its posts on the ground."""
+    radar_chain.check_settings(settings)
+    with stage("Finding the geometry"):
+        pair = radar_chain.refined_geometry(pair, settings)
+        offsets = _tracked(pair, settings, **radar_chain.tracking_options(pair, settings))
+        return locate(offsets, dem=settings.dem or "", geoid=radar_chain.quietly(settings))
+
+
+def _tracked(pair: xr.Dataset, settings: Settings, **options: Any) -> xr.Dataset:
+    nested = () if settings.nested is None else (settings.nested,)
+    return track(pair, nested=nested, **settings.group(*TRACKING), **options)
+
+
+def _assess(
+    offsets: xr.Dataset, ds: xr.Dataset, residuals: Residuals, settings: Settings, folder: Path
+) -> Result:
     dem, outlines = settings.dem, settings.outlines
     return Result(
         offsets=offsets,
         velocity=ds,
         accuracy=accuracy(ds),
-        residuals=residuals_by_step(offsets, ds),
+        residuals=residuals,
         glaciers=glaciers(ds, outlines) if outlines else None,
         by_elevation=topography(ds, dem, outlines=outlines) if dem else None,
         files={name: folder / name for name in _product_names(settings)},
     )
 
 
-def residuals_by_step(
-    offsets: xr.Dataset, result: xr.Dataset
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def residuals_by_step(offsets: xr.Dataset, result: xr.Dataset) -> Residuals:
     """Displacement left on stable ground before and after each correction, x and y, in metres.
 
-    Each step keeps what `correct` removed later, so the figures need no second run.
+    Each step keeps what `correct` removed later, so the figures need no second run. In radar
+    geometry x is ground range and y azimuth.
     """
     ground = np.asarray(result["stable"].values, bool)
-    parts = {"deformation": "after deformation", "topography": "after topography"}
-    left = [np.asarray(offsets[k].values, float) for k in ("dx", "dy")]
+    parts = {
+        "geometry": "after orbits",
+        "deformation": "after deformation",
+        "topography": "after topography",
+    }
+    if in_radar_geometry(offsets) and "dx_topography" in result:
+        # What the orbits predict of the relief is taken off before the deformation is fitted.
+        parts = {k: parts[k] for k in ("geometry", "topography", "deformation")}
+    left = [np.asarray(offsets[k].values)[ground] for k in ("dx", "dy")]
     steps = {"as tracked": left}
     for part, label in parts.items():
         if f"dx_{part}" in result:
             left = [
-                value - np.asarray(result[f"{k}_{part}"].values, float)
+                value - np.asarray(result[f"{k}_{part}"].values)[ground]
                 for value, k in zip(left, ("dx", "dy"), strict=True)
             ]
             steps[label] = left
     if any(step["step"] == "correct" and step["parameters"]["noise"] for step in history(result)):
-        steps["after noise filter"] = [np.asarray(result[k].values, float) for k in ("dx", "dy")]
+        steps["after noise filter"] = [np.asarray(result[k].values)[ground] for k in ("dx", "dy")]
     out = {}
+    scale = radar_chain.on_ground(offsets) if in_radar_geometry(offsets) else 1.0
     for label, (dx, dy) in steps.items():
-        keep = ground & np.isfinite(dx) & np.isfinite(dy)
-        out[label] = (dx[keep], dy[keep])
+        keep = np.isfinite(dx) & np.isfinite(dy)
+        out[label] = (dx[keep].astype(float) * scale, dy[keep].astype(float))
     return out
 
 
@@ -194,8 +243,9 @@ def _check_folder(folder: Path, names: list[str], *, overwrite: bool) -> None:
         raise FileError(f"the folder {folder} is not writable; choose another (--out).")
 
 
-def _check_corrections(offsets: xr.Dataset, settings: Settings) -> None:
+def _check_corrections(offsets: xr.Dataset, settings: Settings, *, radar: bool) -> None:
     """Meet wrong parameters before hours of tracking: nothing here is computed."""
+    method_of(settings.relief, radar=radar)
     polynomial_terms(settings.order)
     check_folds(settings.folds)
     filter_noise(offsets, **settings.group(*FILTERING))
@@ -203,7 +253,7 @@ def _check_corrections(offsets: xr.Dataset, settings: Settings) -> None:
 
 def _computed(offsets: xr.Dataset, settings: Settings, folder: Path) -> xr.Dataset:
     """The offsets, from the checkpoint of an earlier run if it is of the same pair."""
-    key = _key(settings)
+    key = _key(settings, radar=in_radar_geometry(offsets))
     store = folder / CHECKPOINT
     if store.exists():
         try:
@@ -221,16 +271,17 @@ def _without_key(ds: xr.Dataset) -> xr.Dataset:
     return out
 
 
-def _key(settings: Settings) -> str:
-    """Fingerprint of the tracking parameters, the images (path, size, date) and the version."""
+def _key(settings: Settings, *, radar: bool) -> str:
+    """Fingerprint of the tracking parameters, the files (path, size, date) and the version."""
     from glaciertoolkit import __version__
 
     files = []
-    for path in (settings.reference, settings.secondary):
-        status = Path(path).stat()
+    for path in (settings.reference, settings.secondary, *([settings.dem] if radar else [])):
+        status = Path(str(path)).stat()
         files.append([path, status.st_size, status.st_mtime_ns])
-    names = (*TRACKING, "nested", "reference_date", "secondary_date")
-    text = json.dumps([__version__, files, settings.group(*names)])
+    names = (*TRACKING, "template", "step", "nested", "reference_date", "secondary_date")
+    chosen = names + (RADAR if radar else ())
+    text = json.dumps([__version__, files, settings.group(*chosen)])
     return hashlib.sha256(text.encode()).hexdigest()
 
 

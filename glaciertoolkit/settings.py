@@ -36,7 +36,9 @@ class Settings:
     max_slope: float = setting(45.0, "degrees; steeper ground is not stable")
     template: int = setting(64, "edge of the template, pixels")
     search: int = setting(16, "search radius, pixels")
-    step: int = setting(8, "pixels between posts")
+    step: int | None = setting(
+        None, "pixels between posts; 8, or 4 lines of a radar product, where not given"
+    )
     method: str = setting("ncc", "similarity: ncc, orientation, phase or coherent")
     mode: str = setting("fast", "fast, or quality: affine refinement of every match")
     nested: int | None = setting(None, "a second, larger template tried at each post, pixels")
@@ -58,7 +60,11 @@ class Settings:
     deformation: bool = setting(True, "remove the global deformation")
     order: int = setting(2, "degree of its polynomial, 0 to 3")
     topography: bool = setting(True, "remove the topography-related offset (needs a DEM)")
+    topography_method: str | None = setting(
+        None, "how: elevation; of radar products also geometric (their default) or baseline"
+    )
     noise: bool = setting(True, "remove high-frequency noise")
+    streaks: bool = setting(False, "remove azimuth streaks (ionosphere)")
     disparity_share: float = setting(8 / 25, "share of neighbours that must agree")
     disparity_reach: float = setting(0.2, "they agree within this share of the search radius")
     median_threshold: float = setting(3.0, "normalised median test, larger is laxer")
@@ -67,6 +73,21 @@ class Settings:
     max_speed: float | None = setting(None, "largest plausible speed, metres per day")
     smooth: int = setting(0, "radius of a median filter on the result, posts")
     folds: int = setting(4, "spatial folds of the hold-out")
+    polarisation: str | None = setting(None, "channel of radar products; HH or VV where not given")
+    geoid: str | None = setting(
+        None,
+        "radar products: what the DEM's heights are measured from: ellipsoidal, the geoid's height "
+        "in metres, a raster of it, egm96 or egm2008",
+    )
+    geolocation: bool = setting(True, "radar products: mend their geolocation by the DEM's relief")
+    crs: str | None = setting(None, "radar products: CRS of the map; the UTM zone where not given")
+    posting: float = setting(12.0, "radar products: metres between the posts of the map")
+    motion: str = setting(
+        "surface_parallel", "radar products: motion along the surface, or flat (level)"
+    )
+    components: str = setting(
+        "both", "radar products: both, or range where the ionosphere spoils the azimuth"
+    )
 
     def __post_init__(self) -> None:
         for entry in dataclasses.fields(self):
@@ -79,6 +100,11 @@ class Settings:
                 "nothing says which ground is stable; give glacier outlines (--outlines), "
                 f"polygons of stable ground (--stable), or --stable {EVERYWHERE} for drifting ice."
             )
+
+    @property
+    def relief(self) -> bool | str:
+        """What `correct` takes as `topography`."""
+        return self.topography_method or True if self.topography else False
 
     def group(self, *names: str) -> dict[str, Any]:
         """Some of the settings, as keyword arguments."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from glaciertoolkit.conventions import describe, validate
+from glaciertoolkit.conventions import describe, in_radar_geometry, validate
 from glaciertoolkit.correction.deformation import subtract
 from glaciertoolkit.correction.fit import fit_surface, fit_terms
 from glaciertoolkit.correction.noise import filter_noise
@@ -19,8 +19,17 @@ from glaciertoolkit.correction.points import (
     select_points,
     spatial_folds,
 )
+from glaciertoolkit.correction.relief import (
+    Relief,
+    Topography,
+    baseline_diagnostics,
+    method_of,
+    prepare,
+    significant,
+)
+from glaciertoolkit.correction.streaks import remove_streaks, streaks_of
 from glaciertoolkit.correction.surface import COMPONENTS, Surface, polynomial_terms
-from glaciertoolkit.correction.topography import elevation_at_posts, flag_extrapolated
+from glaciertoolkit.correction.topography import flag_extrapolated
 from glaciertoolkit.errors import GlacierToolkitWarning, ParameterError
 from glaciertoolkit.provenance import recorded
 from glaciertoolkit.robust import nmad
@@ -38,8 +47,9 @@ def correct(
     dem: Any = None,
     order: int = 2,
     deformation: bool = True,
-    topography: bool = True,
+    topography: Topography = True,
     noise: bool = True,
+    streaks: bool = False,
     folds: int = FOLDS,
     disparity_share: float = 8 / 25,
     disparity_reach: float = 0.2,
@@ -58,15 +68,25 @@ def correct(
     Parameters
     ----------
     ds : xarray.Dataset
-        Offsets from `track`; computed or checkpointed, not a pending tracking graph.
+        Offsets from `track`; computed or checkpointed, not a pending tracking graph. In radar
+        geometry their posts have been located (`locate`).
     stable : xarray.DataArray of bool or True
         Non-glacial ground, from `stable_terrain`; True takes every post (drifting ice, tests).
     dem : xarray.DataArray or path-like, optional
-        Elevation, any grid and CRS. Without it the topography-related offset stays.
+        Elevation, any grid and CRS. Without it the topography-related offset stays. In radar
+        geometry the height found by `locate` is used, and nothing need be given.
     order : {0, 1, 2, 3}
         Degree of the polynomial of the global deformation.
-    deformation, topography, noise : bool
+    deformation, noise : bool
         False leaves a step out (to see what it does).
+    topography : bool or {"geometric", "baseline", "elevation"}
+        How the topography-related offset is removed; False leaves it in place. "elevation" fits a
+        displacement in proportion to elevation, and is what True means on a map. In radar geometry
+        the orbits are known: "geometric", the default there, subtracts what they predict on the
+        DEM, and mends their baseline where the stable ground says with certainty that it is
+        wrong; "baseline" fits the perpendicular baseline and its change over the scene.
+    streaks : bool
+        Remove azimuth streaks from dy (`remove_streaks`), where the ionosphere has left them.
     folds : int
         Spatial folds of the hold-out; 0 for none.
     disparity_share, disparity_reach, median_threshold, median_floor, min_island, max_speed, smooth
@@ -79,7 +99,9 @@ def correct(
         removed; `dx_error`, `dy_error`: tracking, scaled so that it explains the hold-out
         residuals, and the fit; `dx_holdout`, `dy_holdout`: residuals on stable ground under the
         fit without the post's own fold; `stable`, `stable_fold` (-1: not stable); coefficients,
-        covariances and warnings of the fit.
+        covariances and warnings of the fit. In radar geometry also `dx_geometry`, `dy_geometry`,
+        what the orbits make at the mean height of the stable ground, `baseline_orbit` and
+        `baseline_perpendicular` with its error (m).
 
     Raises
     ------
@@ -93,7 +115,8 @@ def correct(
     Notes
     -----
     ``d = sum c_ij x^i y^j + k (h - h0) + motion + noise`` for each component, fitted robustly on
-    one stable post a template.
+    one stable post a template. In radar geometry ``k = -B / (R sin(incidence))``, with B the
+    perpendicular baseline, positive where the second pass lies above the line of sight.
     """
     from glaciertoolkit.terrain import as_stable
 
@@ -111,25 +134,23 @@ def correct(
         "min_island": min_island,
         "max_speed": max_speed,
     }
-    if dem is None and topography:
-        warnings.warn(
-            "no DEM was given, so the topography-related offset is not removed; give dem=.",
-            GlacierToolkitWarning,
-            stacklevel=2,
-        )
-    elevation = elevation_at_posts(ds, dem) if topography else None
-    out = ds
+    _check_ready(ds, dem, topography)
+    predicted, relief = prepare(ds, dem, topography, stable=ground)
+    elevation = relief.elevation
+    out = predicted
     surface: Surface | None = None
     points: Points | None = None
-    if deformation or elevation is not None:
+    if deformation or relief.terms:
         degree = order if deformation else None
-        surface, points = _fit(
-            ds, ground, elevation, degree, {**filters, "max_speed": None}, noise, dealt
-        )
-        applied = surface if deformation else surface.only(("elevation",))
-        out = subtract(ds, applied, elevation=elevation if applied.has_elevation else None)
+        screening = {**filters, "max_speed": None}
+        surface, points = _fit(predicted, ground, relief, degree, screening, noise, dealt)
+        applied = surface if deformation else surface.only(surface.relief)
+        out = subtract(predicted, applied, elevation=elevation if applied.relief else None)
     if elevation is not None and points is not None:
-        out = flag_extrapolated(out, elevation, points).assign(elevation=elevation)
+        out = flag_extrapolated(out, elevation, points).assign({str(elevation.name): elevation})
+    out = _with_baseline(out, relief, surface)
+    if streaks:
+        out = remove_streaks(out, stable=ground)
     fold = xr.where(ground, spatial_folds(ds, folds=dealt), -1).astype(np.int8)
     out = out.assign(stable=ground, stable_fold=fold)
     if surface is not None and points is not None and deformation and folds > 1:
@@ -146,23 +167,66 @@ def check_folds(folds: int) -> None:
         raise ParameterError(f"folds must be a whole number from 0 to {MOST_FOLDS}; got {folds!r}.")
 
 
+def _check_ready(ds: xr.Dataset, dem: Any, topography: Topography) -> None:
+    """Whether what the topography-related offset depends on is known."""
+    radar = in_radar_geometry(ds)
+    wanted = method_of(topography, radar=radar)
+    if radar:
+        validate(ds, needs=("height",))
+    elif dem is None and wanted:
+        warnings.warn(
+            "no DEM was given, so the topography-related offset is not removed; give dem=.",
+            GlacierToolkitWarning,
+            stacklevel=4,
+        )
+
+
+def _with_baseline(ds: xr.Dataset, relief: Relief, surface: Surface | None) -> xr.Dataset:
+    """Which baseline was removed, and a warning where it contradicts the orbits."""
+    variables, message = baseline_diagnostics(relief, surface)
+    out = ds.assign(variables)
+    if message:
+        warnings.warn(message, GlacierToolkitWarning, stacklevel=4)
+        earlier = [str(ds["correction_warnings"].item())] if "correction_warnings" in ds else []
+        out["correction_warnings"] = ((), "\n".join([*earlier, message]))
+    return out
+
+
 def _fit(
-    ds: xr.Dataset, ground: xr.DataArray, elevation: xr.DataArray | None, order: int | None,
+    ds: xr.Dataset, ground: xr.DataArray, relief: Relief, order: int | None,
     filters: dict[str, Any], noise: bool, folds: int,
 ) -> tuple[Surface, Points]:  # fmt: skip
     """Fit, remove the outliers that show only in the corrected field, and fit again."""
+    elevation = relief.elevation
     screened = filter_noise(ds, **filters) if noise else ds
     points = select_points(screened, stable=ground, elevation=elevation, folds=folds)
     with warnings.catch_warnings():
         # The second fit repeats whatever the first one has to say.
         warnings.simplefilter("ignore", GlacierToolkitWarning)
-        first = fit_surface(points, screened, order=order, elevation=elevation)
+        first = _surface(points, screened, order, relief)
     if noise:
-        residual = subtract(screened, first, elevation=elevation if first.has_elevation else None)
+        residual = subtract(screened, first, elevation=elevation if first.relief else None)
         valid = np.isfinite(filter_noise(residual, **filters)["dx"])
         screened = screened.assign(dx=screened["dx"].where(valid), dy=screened["dy"].where(valid))
         points = select_points(screened, stable=ground, elevation=elevation, folds=folds)
-    return fit_surface(points, screened, order=order, elevation=elevation), points
+    return _surface(points, screened, order, relief), points
+
+
+def _surface(points: Points, ds: xr.Dataset, order: int | None, relief: Relief) -> Surface:
+    """The surface through the points; a term that only mends the orbits has to be significant."""
+
+    def fit(terms: tuple[str, ...]) -> Surface:
+        elevation = relief.elevation if terms else None
+        return fit_surface(
+            points, ds, order=order, elevation=elevation, relief=terms, sine=relief.sine
+        )
+
+    if not relief.optional:
+        return fit(relief.terms)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GlacierToolkitWarning)
+        mended = fit(relief.terms)
+    return mended if significant(mended) else fit(())
 
 
 def _hold_out(
@@ -171,9 +235,10 @@ def _hold_out(
     """Residuals of stable posts under the fit without their own fold.
 
     What the delivered fit removed is put back, and the other fit subtracted; both have the same
-    terms, so what differs is only which ground they know.
+    terms, so what differs is only which ground they know. So with streaks.
     """
     out = ds.copy()
+    streaks = {k: ds.get(f"d{axis}_streaks") for k, axis in enumerate(COMPONENTS)}
     whole = {
         k: ds[f"d{axis}"] + surface.evaluate(ds, k, surface.terms, elevation)
         for k, axis in enumerate(COMPONENTS)
@@ -187,6 +252,11 @@ def _hold_out(
         here = ds["stable_fold"] == fold
         for k, value in whole.items():
             left = value - other.evaluate(ds, k, surface.terms, elevation)
+            removed = streaks[k]
+            if removed is not None:
+                left = left + removed
+                ground = np.asarray(ds["stable"].values, bool) & ~np.asarray(here.values)
+                left = left - streaks_of(ds, np.asarray(left.values), ground)
             held[k] = xr.where(here, left, held[k])
     for k, axis in enumerate(COMPONENTS):
         out[f"d{axis}_holdout"] = held[k].astype(np.float32)

@@ -10,7 +10,7 @@ import xarray as xr
 from glaciertoolkit.conventions import Flag, describe, validate
 from glaciertoolkit.correction.fit import fit_surface
 from glaciertoolkit.correction.points import require_computed, select_points
-from glaciertoolkit.correction.surface import COMPONENTS, ELEVATION, Surface, polynomial_terms
+from glaciertoolkit.correction.surface import COMPONENTS, Surface, polynomial_terms
 from glaciertoolkit.provenance import recorded
 
 
@@ -67,16 +67,18 @@ def subtract(ds: xr.Dataset, surface: Surface, *, elevation: xr.DataArray | None
             part = surface.evaluate(ds, k, surface.polynomial, elevation)
             out[f"{name}_deformation"] = part
             value = value - part
-        if surface.has_elevation:
-            part = surface.evaluate(ds, k, (ELEVATION,), elevation)
-            out[f"{name}_topography"] = part
+        if surface.relief:
+            part = surface.evaluate(ds, k, surface.relief, elevation)
             value = value - part
+            # The orbits may have predicted most of it already.
+            known = ds.get(f"{name}_topography")
+            out[f"{name}_topography"] = part if known is None else known + part
         out[name] = value.astype(np.float32)
         if f"{name}_error" in ds:
             total = ds[f"{name}_error"].astype(np.float64) ** 2
             total = total + surface.variance(ds, k, elevation)
             out[f"{name}_error"] = np.sqrt(total).astype(np.float32)
-    if surface.has_elevation and elevation is not None:
+    if surface.relief and elevation is not None:
         without = np.isnan(elevation)
         out["flag"] = out["flag"] | without.astype(np.uint32) * np.uint32(Flag.NO_DEM)
     if surface.polynomial:

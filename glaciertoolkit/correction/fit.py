@@ -10,7 +10,14 @@ import numpy as np
 import xarray as xr
 
 from glaciertoolkit.correction.points import Points
-from glaciertoolkit.correction.surface import ELEVATION, Frame, Surface, polynomial_terms
+from glaciertoolkit.correction.surface import (
+    BASELINE,
+    ELEVATION,
+    RELIEF,
+    Frame,
+    Surface,
+    polynomial_terms,
+)
 from glaciertoolkit.errors import GlacierToolkitWarning, StableTerrainError
 from glaciertoolkit.robust import regress
 
@@ -38,7 +45,13 @@ def fit_terms(points: Points, terms: tuple[str, ...], frame: Frame) -> Surface:
 
 
 def fit_surface(
-    points: Points, ds: xr.Dataset, *, order: int | None, elevation: xr.DataArray | None
+    points: Points,
+    ds: xr.Dataset,
+    *,
+    order: int | None,
+    elevation: xr.DataArray | None,
+    relief: tuple[str, ...] = (ELEVATION,),
+    sine: tuple[float, ...] = (),
 ) -> Surface:
     """The richest surface up to `order` (and a term of elevation) that the points support.
 
@@ -51,7 +64,11 @@ def fit_surface(
     order : int or None
         Wanted degree of the polynomial; None for a constant that serves the elevation term only.
     elevation : xarray.DataArray or None
-        Elevation at the posts; None leaves the topographic term out.
+        Elevation at the posts; None leaves the topographic terms out.
+    relief : tuple of str
+        The topographic terms: "elevation", or those of a baseline.
+    sine : tuple of float
+        See `Frame`; needed for the terms of a baseline.
 
     Returns
     -------
@@ -68,11 +85,12 @@ def fit_surface(
             f"only {len(points)} independent stable points (one a template) are left, at least 3 "
             f"are needed for a constant; give more stable ground or a smaller template."
         )
-    frame = Frame.of(ds, float(points.h.mean()))
-    messages = list(_elevation_messages(points, frame, order)) if elevation is not None else []
-    wanted = polynomial_terms(order or 0) + ((ELEVATION,) if elevation is not None else ())
+    frame = Frame.of(ds, float(points.h.mean()), sine)
+    relief = relief if elevation is not None else ()
+    messages = list(_elevation_messages(points, frame, order)) if relief else []
+    wanted = polynomial_terms(order or 0) + relief
     reason = ""
-    for terms in _candidates(order or 0, elevation is not None):
+    for terms in _candidates(order or 0, relief):
         reason_now = _objection(points, terms, frame, ds, elevation)
         if reason_now is None or terms == ("1",):
             if terms != wanted:
@@ -86,19 +104,21 @@ def fit_surface(
     return replace(fit_terms(points, terms, frame), messages=tuple(messages))
 
 
-def _candidates(order: int, topography: bool) -> Iterator[tuple[str, ...]]:
-    if topography:
+def _candidates(order: int, relief: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    for terms in ((relief, relief[:1]) if len(relief) > 1 else (relief,)) if relief else ():
         for degree in range(order, min(order, 1) - 1, -1):
-            yield (*polynomial_terms(degree), ELEVATION)
+            yield (*polynomial_terms(degree), *terms)
     for degree in range(order, -1, -1):
         yield polynomial_terms(degree)
 
 
 def _reduction(wanted: tuple[str, ...], terms: tuple[str, ...], reason: str) -> str:
     def words(found: tuple[str, ...]) -> str:
-        size = len([t for t in found if t != ELEVATION])
-        degree = {1: 0, 3: 1, 6: 2, 10: 3}[size]
-        return f"order {degree} {'with' if ELEVATION in found else 'without'} topography"
+        relief = [t for t in found if t in RELIEF]
+        degree = {1: 0, 3: 1, 6: 2, 10: 3}[len(found) - len(relief)]
+        if len(relief) == 1 and relief[0] == BASELINE[0]:
+            return f"order {degree} with a constant baseline"
+        return f"order {degree} {'with' if relief else 'without'} topography"
 
     return f"the correction was reduced from {words(wanted)} to {words(terms)}: {reason}."
 
@@ -118,7 +138,8 @@ def _objection(
             f"{len(terms)} coefficients need"
         )
     design = frame.design(terms, points.x, points.y, points.h)
-    if ELEVATION in terms and _explained(points, frame, terms[:-1]) > INSEPARABLE_R2:
+    position = tuple(t for t in terms if t not in RELIEF)
+    if len(position) < len(terms) and _explained(points, frame, position) > INSEPARABLE_R2:
         return "on the stable ground elevation is a function of position"
     if np.linalg.matrix_rank(design) < len(terms):
         return "the stable points do not determine all coefficients"

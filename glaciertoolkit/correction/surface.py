@@ -16,6 +16,12 @@ Array = npt.NDArray[np.float64]
 
 COMPONENTS = ("x", "y")
 ELEVATION = "elevation"
+BASELINE = ("baseline", "baseline_x", "baseline_y")
+"""The parallax of a perpendicular baseline, and its change with x and with y."""
+
+RELIEF = (ELEVATION, *BASELINE)
+"""Terms that make the topography-related offset."""
+
 ORDERS = (0, 1, 2, 3)
 KILOMETRE = 1000.0
 
@@ -57,29 +63,37 @@ def _powers(term: str) -> tuple[int, int]:
 class Frame:
     """Makes coordinates dimensionless: x and y to [-1, 1] over the grid, elevation to km.
 
-    `elevation` is the height (m) at which the topographic term is zero.
+    `elevation` is the height (m) at which the topographic terms are zero. In radar geometry, where
+    x is slant range, `sine` holds the ascending coefficients of the sine of the incidence angle in
+    the dimensionless x.
     """
 
     x: tuple[float, float]
     y: tuple[float, float]
     elevation: float = 0.0
+    sine: tuple[float, ...] = ()
 
     @classmethod
-    def of(cls, ds: xr.Dataset, elevation: float = 0.0) -> Frame:
+    def of(cls, ds: xr.Dataset, elevation: float = 0.0, sine: tuple[float, ...] = ()) -> Frame:
         """The frame of the posts of `ds`."""
         spans = []
         for name in ("x", "y"):
             values = np.asarray(ds[name].values, float)
             low, high = float(values.min()), float(values.max())
             spans.append(((low + high) / 2, max((high - low) / 2, 1e-9)))
-        return cls(spans[0], spans[1], elevation)
+        return cls(spans[0], spans[1], elevation, sine)
 
     def term(self, name: str, x: Any, y: Any, h: Any) -> Any:
         """One column of the design: the term `name` at x, y (m) and elevation h (m)."""
         if name == ELEVATION:
             return (h - self.elevation) / KILOMETRE
-        i, j = _powers(name)
         xn, yn = (x - self.x[0]) / self.x[1], (y - self.y[0]) / self.y[1]
+        if name in BASELINE:
+            # Metres of slant range per kilometre of perpendicular baseline.
+            sine = sum(c * xn**k for k, c in enumerate(self.sine))
+            parallax = -(h - self.elevation) / (x * sine) * KILOMETRE
+            return parallax * {"baseline": 1.0, "baseline_x": xn, "baseline_y": yn}[name]
+        i, j = _powers(name)
         return xn**i * yn**j
 
     def design(self, terms: Sequence[str], x: Array, y: Array, h: Array) -> Array:
@@ -108,17 +122,22 @@ class Surface:
     @property
     def polynomial(self) -> tuple[str, ...]:
         """The terms of position."""
-        return tuple(t for t in self.terms if t != ELEVATION)
+        return tuple(t for t in self.terms if t not in RELIEF)
+
+    @property
+    def relief(self) -> tuple[str, ...]:
+        """The terms of elevation."""
+        return tuple(t for t in self.terms if t in RELIEF)
 
     @property
     def order(self) -> int:
         """Degree of the polynomial."""
         return max((sum(_powers(t)) for t in self.polynomial), default=0)
 
-    @property
-    def has_elevation(self) -> bool:
-        """Whether the surface has a topographic term."""
-        return ELEVATION in self.terms
+    def coefficient(self, term: str) -> tuple[Array, Array]:
+        """Coefficient of a term in both components, and its 1-sigma error."""
+        k = self.terms.index(term)
+        return self.coefficients[:, k], np.sqrt(self.covariance[:, k, k])
 
     def only(self, terms: tuple[str, ...]) -> Surface:
         """The part of the surface that the given terms make."""
@@ -189,17 +208,17 @@ class Surface:
                     {"units": "m2", "long_name": "covariance of the coefficients"},
                 ),
             }
-        if self.has_elevation:
-            k = self.terms.index(ELEVATION)
+        if ELEVATION in self.terms:
+            value, error = self.coefficient(ELEVATION)
             found |= {
                 "topography_coefficient": (
                     "component",
-                    self.coefficients[:, k] / KILOMETRE,
+                    value / KILOMETRE,
                     {"units": "1", "long_name": "topography-related offset per metre of elevation"},
                 ),
                 "topography_coefficient_error": (
                     "component",
-                    np.sqrt(self.covariance[:, k, k]) / KILOMETRE,
+                    error / KILOMETRE,
                     {"units": "1", "long_name": "1-sigma error of the coefficient"},
                 ),
             }

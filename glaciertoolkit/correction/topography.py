@@ -7,18 +7,20 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from glaciertoolkit.conventions import Flag, describe, validate
+from glaciertoolkit.conventions import Flag, describe, in_radar_geometry, validate
 from glaciertoolkit.correction.deformation import subtract
 from glaciertoolkit.correction.fit import fit_surface
 from glaciertoolkit.correction.points import Points, require_computed, select_points
-from glaciertoolkit.correction.surface import ELEVATION
+from glaciertoolkit.correction.relief import baseline_diagnostics, prepare
 from glaciertoolkit.errors import InputError
 from glaciertoolkit.provenance import recorded
 
 
 @recorded
-def remove_topography(ds: xr.Dataset, *, stable: Any, dem: Any) -> xr.Dataset:
-    """Fit the dependence of stable terrain's displacement on elevation and subtract it.
+def remove_topography(
+    ds: xr.Dataset, *, stable: Any, dem: Any = None, method: str | None = None
+) -> xr.Dataset:
+    """Remove what relief and a baseline make of stereo parallax.
 
     Parameters
     ----------
@@ -28,14 +30,21 @@ def remove_topography(ds: xr.Dataset, *, stable: Any, dem: Any) -> xr.Dataset:
     stable : xarray.DataArray of bool or True
         Non-glacial ground, from `stable_terrain`.
     dem : xarray.DataArray or path-like
-        Elevation, any grid and CRS; it is averaged onto the posts.
+        Elevation, any grid and CRS; it is averaged onto the posts. In radar geometry the height
+        found by `locate` is used instead.
+    method : {"geometric", "baseline", "elevation"}, optional
+        "elevation", the default on a map, fits a displacement in proportion to elevation to the
+        stable ground. In radar geometry "geometric", the default there, subtracts what the orbits
+        predict, without a fit, and "baseline" fits the perpendicular baseline. See `correct`.
 
     Returns
     -------
     xarray.Dataset
         `dx`, `dy` without the offset; `dx_topography`, `dy_topography` (m), what was removed:
         zero at the mean elevation of the stable ground; `topography_coefficient` (m per m) and
-        its error; posts without elevation are NaN and flagged.
+        its error, or `baseline_perpendicular` (m) and its error; posts without elevation are NaN
+        and flagged. In radar geometry also `dx_geometry`, `dy_geometry`, what the orbits make at
+        that mean elevation, which is removed too.
 
     Raises
     ------
@@ -54,17 +63,26 @@ def remove_topography(ds: xr.Dataset, *, stable: Any, dem: Any) -> xr.Dataset:
     validate(ds, needs=("dx", "dy", "flag"))
     require_computed(ds)
     ground = as_stable(stable, ds)
-    elevation = elevation_at_posts(ds, dem)
-    if elevation is None:
+    radar = in_radar_geometry(ds)
+    if radar:
+        validate(ds, needs=("height",))
+    elif dem is None:
         raise InputError("removing the topography-related offset needs a DEM; give dem=.")
-    points = select_points(ds, stable=ground, elevation=elevation)
-    surface = fit_surface(points, ds, order=None, elevation=elevation)
-    if not surface.has_elevation:
-        return ds.assign(correction_warnings=((), "\n".join(surface.messages)))
-    # The constant belongs to the global deformation; here it only kept the slope unbiased.
-    out = subtract(ds, surface.only((ELEVATION,)), elevation=elevation)
-    out = flag_extrapolated(out, elevation, points)
-    return describe(out.assign(elevation=elevation, stable=ground))
+    out, relief = prepare(ds, dem, method or True, stable=ground)
+    elevation = relief.elevation
+    assert elevation is not None
+    if not relief.optional:
+        points = select_points(out, stable=ground, elevation=elevation)
+        surface = fit_surface(
+            points, out, order=None, elevation=elevation, relief=relief.terms, sine=relief.sine
+        )
+        if not surface.relief:
+            return out.assign(correction_warnings=((), "\n".join(surface.messages)))
+        # The constant belongs to the global deformation; here it only kept the slope unbiased.
+        out = subtract(out, surface.only(surface.relief), elevation=elevation)
+        out = flag_extrapolated(out, elevation, points)
+        out = out.assign(baseline_diagnostics(relief, surface)[0])
+    return describe(out.assign({str(elevation.name): elevation, "stable": ground}))
 
 
 def elevation_at_posts(ds: xr.Dataset, dem: Any) -> xr.DataArray | None:

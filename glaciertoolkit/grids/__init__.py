@@ -1,6 +1,7 @@
 """The grid of posts, and how rasters and polygons are brought onto it."""
 
 from glaciertoolkit.grids.lines import read_line
+from glaciertoolkit.grids.located import Located, is_located, utm_zone
 from glaciertoolkit.grids.match import match_raster, pixel_size
 from glaciertoolkit.grids.posts import (
     Grid,
@@ -17,11 +18,13 @@ from glaciertoolkit.grids.vectors import burn_index, rasterize, read_outlines
 
 __all__ = [
     "Grid",
+    "Located",
     "burn_index",
     "crs_of",
     "distance_to",
     "extent",
     "grid_spacing",
+    "is_located",
     "match_raster",
     "on_posts",
     "pixel_size",
@@ -31,4 +34,5 @@ __all__ = [
     "read_line",
     "read_outlines",
     "template_metres",
+    "utm_zone",
 ]

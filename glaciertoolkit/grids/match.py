@@ -15,6 +15,7 @@ import xarray as xr
 
 from glaciertoolkit.conventions import VARIABLES, variable_attrs
 from glaciertoolkit.errors import GlacierToolkitWarning, GridError, ParameterError
+from glaciertoolkit.grids.located import Located, is_located
 from glaciertoolkit.grids.posts import (
     TOLERANCE,
     Grid,
@@ -99,6 +100,13 @@ def match_raster(
     """
     if method is not None and method not in METHODS:
         raise ParameterError(f"method must be one of {', '.join(METHODS)}; got {method!r}.")
+    if is_located(like):
+        posts = Located.of(like)
+        return posts.take(
+            match_raster(
+                source, posts.grid, method=method, name=name, band=band, min_coverage=min_coverage
+            )
+        )
     target = post_transform(like)
     with opened(source, band) as raster:
         crs, source_crs = _both_crs(raster, like)

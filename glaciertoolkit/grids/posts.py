@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from glaciertoolkit.conventions import COORDINATES, GRID_MAPPING
+from glaciertoolkit.conventions import GRID_MAPPING, coordinate_attrs
 from glaciertoolkit.errors import GridError
 
 if TYPE_CHECKING:
@@ -125,7 +125,9 @@ def crs_of(grid: Grid) -> Any:
 
 def on_posts(values: npt.NDArray[Any], grid: Grid, *, name: str | None) -> xr.DataArray:
     """`values` (y, x) as a DataArray on the posts of `grid`, with its CRS."""
-    coords: dict[str, Any] = {dim: (dim, grid[dim].values, COORDINATES[dim]) for dim in ("y", "x")}
+    attrs = coordinate_attrs(grid)
+    coords: dict[str, Any] = {dim: (dim, grid[dim].values, attrs[dim]) for dim in ("y", "x")}
+    coords |= {k: grid.coords[k] for k in ("longitude", "latitude") if k in grid.coords}
     out = xr.DataArray(values, coords=coords, dims=("y", "x"), name=name)
     if GRID_MAPPING in grid.coords:
         out = out.assign_coords({GRID_MAPPING: grid.coords[GRID_MAPPING]})

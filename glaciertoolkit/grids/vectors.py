@@ -11,6 +11,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from glaciertoolkit.errors import FileError, GridError, InputError
+from glaciertoolkit.grids.located import Located, is_located
 from glaciertoolkit.grids.posts import (
     Bounds,
     Grid,
@@ -138,6 +139,11 @@ def rasterize(
     >>> rasterize(shapely.box(15, 15, 35, 35), like).values.astype(int).tolist()
     [[0, 1, 1], [0, 1, 1], [0, 0, 0]]
     """
+    if is_located(like):
+        posts = Located.of(like)
+        return posts.take(
+            rasterize(polygons, posts.grid, buffer=buffer, what=what, allow_empty=allow_empty)
+        )
     if buffer:
         grid_spacing(like)  # metres, or an error
     margin = max(buffer, 0.0)
@@ -172,6 +178,9 @@ def burn_index(polygons: gpd.GeoDataFrame | gpd.GeoSeries, like: Grid) -> xr.Dat
     GridError, InputError
         As `read_outlines`.
     """
+    if is_located(like):
+        posts = Located.of(like)
+        return posts.take(burn_index(polygons, posts.grid))
     near = _near(polygons, like, margin=0.0, layer=None, what="polygons", allow_empty=False)
     pairs = zip(near.table.geometry, near.rows.tolist(), strict=True)
     # The last one burned stays.

@@ -11,7 +11,7 @@ import xarray as xr
 
 from glaciertoolkit.conventions import GRID_MAPPING, describe
 from glaciertoolkit.errors import GridError, InputError, ParameterError
-from glaciertoolkit.io import dates, georeference, lattice, raster
+from glaciertoolkit.io import dates, georeference, gf3_files, lattice, raster
 from glaciertoolkit.io.lattice import Lattice
 from glaciertoolkit.io.raster import CHUNK, Chunks
 from glaciertoolkit.provenance import record
@@ -52,19 +52,22 @@ def open_pair(
     amplitude: bool = False,
     crs: Any = None,
     pixel: Pixel | None = None,
+    polarisation: str | None = None,
 ) -> xr.Dataset:
     """Open an image pair for tracking.
 
     Both images must have the same projected CRS in metres and share one pixel lattice; what they
     do not both cover is cut off. Nothing is resampled. Files are opened lazily and examined at
-    once: whether they are complete, georeferenced and not constant.
+    once: whether they are complete, georeferenced and not constant. Two GF-3 products are opened
+    by `glaciertoolkit.io.gf3_pair.open_gf3_pair`, those of level L1A in the geometry of the radar.
 
     Parameters
     ----------
     reference, secondary : str, path or xarray.DataArray
         The earlier and the later image. A DataArray has the dimensions ``y`` and ``x`` (a
         ``band`` dimension is allowed), pixel centres as coordinates and a CRS that
-        ``DataArray.rio`` finds; it stays as lazy as it is.
+        ``DataArray.rio`` finds; it stays as lazy as it is. Or two GF-3 products: folders,
+        archives (``.tar.gz``, ``.zip``) or ``.meta.xml`` files.
     reference_date, secondary_date : str, date, datetime or datetime64, optional
         Acquisition times; without a time zone they are UTC. Where they are not given they are
         looked for in tags and attributes, then in the file name, then in the TIFF tag DateTime.
@@ -81,6 +84,9 @@ def open_pair(
     pixel : float or mapping, optional
         Pixel size in metres, one number or ``{"y": .., "x": ..}``, of images without any
         georeference (PNG, JPEG); they get a local grid with its origin at the lower left.
+    polarisation : str, optional
+        Channel of GF-3 products, such as ``"HV"``; without it HH, else VV. `band`, `nodata`,
+        `amplitude`, `crs` and `pixel` are not for them.
 
     Returns
     -------
@@ -88,7 +94,8 @@ def open_pair(
         ``reference`` and ``secondary`` (y, x), float32, NaN where there is nothing, with the
         coordinates ``y``, ``x`` (pixel centres, metres), ``spatial_ref``, ``reference_time``,
         ``secondary_time`` and ``mid_date``. The axes keep the direction they have in the
-        reference image, whether north or south is up; dx and dy follow the coordinates.
+        reference image, whether north or south is up; dx and dy follow the coordinates. Of
+        GF-3 products of level L1A: complex64, over azimuth and slant range.
 
     Raises
     ------
@@ -121,6 +128,23 @@ def open_pair(
     (['reference', 'secondary'], {'y': 40, 'x': 50})
     """
     options = Options(band, chunks, nodata, amplitude)
+    if _are_products(reference, secondary):
+        from glaciertoolkit.io.gf3_pair import open_gf3_pair
+
+        _refuse_for_products(options, crs=crs, pixel=pixel)
+        return open_gf3_pair(
+            os.fspath(reference),
+            os.fspath(secondary),
+            polarisation=polarisation,
+            reference_date=reference_date,
+            secondary_date=secondary_date,
+            chunks=chunks,
+        )
+    if polarisation is not None:
+        raise ParameterError(
+            f"polarisation={polarisation!r} is for GF-3 products; choose the channel of an image "
+            "with band=."
+        )
     first = _open_image(reference, options, role="reference", crs=crs, pixel=pixel)
     second = _open_image(secondary, options, role="secondary", crs=crs, pixel=pixel)
     first, second = _common_grid(first, second)
@@ -150,6 +174,34 @@ def open_pair(
             "pixel": pixel,
         },
     )
+
+
+def _are_products(reference: ImageLike, secondary: ImageLike) -> bool:
+    """Whether both images are GF-3 products; `InputError` where only one is."""
+    found = [gf3_files.is_product(image) for image in (reference, secondary)]
+    if any(found) and not all(found):
+        product, image = ("reference", "secondary")[:: 1 if found[0] else -1]
+        raise InputError(
+            f"the {product} image is a GF-3 product, but the {image} image is not; give two "
+            "products, or two images on one map grid."
+        )
+    return all(found)
+
+
+def _refuse_for_products(options: Options, *, crs: Any, pixel: Pixel | None) -> None:
+    given = {
+        "band": options.band != 1,
+        "nodata": options.nodata is not None,
+        "amplitude": options.amplitude,
+        "crs": crs is not None,
+        "pixel": pixel is not None,
+    }
+    wrong = [name for name, yes in given.items() if yes]
+    if wrong:
+        raise ParameterError(
+            f"{wrong[0]}= does not apply to GF-3 products, whose metadata say how they are read; "
+            "leave it out, and choose the channel with polarisation=."
+        )
 
 
 def _open_image(

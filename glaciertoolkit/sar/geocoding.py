@@ -89,14 +89,14 @@ def ground_to_image(
     def find(lon: Array, lat: Array, h: Array) -> tuple[Array, Array]:
         from glaciertoolkit.sar import kernels
 
-        time, slant = _by_parts(
+        time, slant = by_parts(
             lambda *arrays: kernels.backward(*_orbit(geometry), _middle(geometry), *arrays),
             (lon, lat, h),
             results=2,
         )
         return geometry.line_of(time), geometry.sample_of(slant)
 
-    first, second = _apply(find, (longitude, latitude, height), 2)
+    first, second = apply(find, (longitude, latitude, height), 2)
     return first, second
 
 
@@ -127,14 +127,14 @@ def image_to_ground(
     def find(lines: Array, samples: Array, h: Array) -> tuple[Array, Array]:
         from glaciertoolkit.sar import kernels
 
-        lon, lat = _by_parts(
+        lon, lat = by_parts(
             lambda *arrays: kernels.forward(*_orbit(geometry), geometry.side, *arrays),
             (geometry.time_of(lines), geometry.range_of(samples), h),
             results=2,
         )
         return lon, lat
 
-    first, second = _apply(find, (line, sample, height), 2)
+    first, second = apply(find, (line, sample, height), 2)
     return first, second
 
 
@@ -163,7 +163,7 @@ def image_to_terrain(
     def find(lines: Array, samples: Array) -> tuple[Array, Array, Array]:
         from glaciertoolkit.sar import kernels
 
-        lon, lat, h = _by_parts(
+        lon, lat, h = by_parts(
             lambda time, slant, *found: kernels.forward_terrain(
                 *orbit, geometry.side, time, slant, dem.height, dem.grid, low, high, *found
             ),
@@ -172,7 +172,7 @@ def image_to_terrain(
         )
         return lon, lat, h
 
-    longitude, latitude, height = _apply(find, (line, sample), 3)
+    longitude, latitude, height = apply(find, (line, sample), 3)
     return longitude, latitude, height
 
 
@@ -222,7 +222,7 @@ def _middle(geometry: RadarGeometry) -> float:
     return float(geometry.time_of(geometry.centre[0]))
 
 
-def _apply(function: Callable[..., Any], given: tuple[Any, ...], results: int) -> Any:
+def apply(function: Callable[..., Any], given: tuple[Any, ...], results: int) -> Any:
     """`function` on arrays or DataArrays, block by block where they are lazy."""
     if not any(isinstance(v, xr.DataArray) for v in given):
         arrays = np.broadcast_arrays(*(np.asarray(v, np.float64) for v in given))
@@ -238,9 +238,7 @@ def _apply(function: Callable[..., Any], given: tuple[Any, ...], results: int) -
     )
 
 
-def _by_parts(
-    kernel: Callable[..., None], given: tuple[Array, ...], *, results: int
-) -> list[Array]:
+def by_parts(kernel: Callable[..., None], given: tuple[Array, ...], *, results: int) -> list[Array]:
     """Run a kernel over flat arrays, in threads where they are long."""
     from concurrent.futures import ThreadPoolExecutor
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from glaciertoolkit.conventions import RADAR_GEOMETRY
 from glaciertoolkit.errors import InputError, ParameterError
 from glaciertoolkit.sar.orbits import Orbit
 
@@ -17,7 +18,7 @@ Array = npt.NDArray[np.float64]
 
 SPEED_OF_LIGHT = 299_792_458.0
 LOOKS = ("right", "left")
-GEOMETRIES = {"reference": "reference_geometry", "secondary": "secondary_geometry"}
+GEOMETRIES = dict(zip(("reference", "secondary"), RADAR_GEOMETRY, strict=True))
 """Attributes of a pair in radar geometry that hold the geometry of each image, as JSON."""
 
 SINGLE = "geometry"

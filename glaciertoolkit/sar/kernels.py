@@ -117,16 +117,13 @@ def backward(
     lon: Any, lat: Any, h: Any, time: Any, slant: Any,
 ) -> None:  # fmt: skip
     """Time and slant range of points given by longitude, latitude (degrees) and height."""
-    t = start
     for i in range(lon.shape[0]):
         x, y, z = to_ecef(math.radians(lon[i]), math.radians(lat[i]), h[i])
         if not math.isfinite(x + y + z):
             time[i] = slant[i] = math.nan
             continue
-        # The last point is a good first guess for its neighbour.
-        found, r = seen_at(table, scale, doppler, wavelength, t, x, y, z)
-        time[i], slant[i] = found, r
-        t = found if math.isfinite(found) else start
+        # Always from the same first guess, so that a point does not depend on its neighbours.
+        time[i], slant[i] = seen_at(table, scale, doppler, wavelength, start, x, y, z)
 
 
 @njit(nogil=True, cache=True, inline="always")
@@ -227,6 +224,19 @@ def terrain(z: Any, grid: Any, lon: float, lat: float) -> float:
     return float(top * (1 - b) + bottom * b)
 
 
+@njit(nogil=True, cache=True, inline="always")
+def above(ring: Any, angle: float, z: Any, grid: Any) -> tuple[float, float, float, float]:
+    """Longitude, latitude (degrees) and height of a point of a circle, and height over the DEM."""
+    c, s = math.cos(angle), math.sin(angle)
+    lon, lat, h = to_geodetic(
+        ring[0] + c * ring[3] + s * ring[6],
+        ring[1] + c * ring[4] + s * ring[7],
+        ring[2] + c * ring[5] + s * ring[8],
+    )
+    lon, lat = math.degrees(lon), math.degrees(lat)
+    return lon, lat, h, h - terrain(z, grid, lon, lat)
+
+
 @njit(nogil=True, cache=True)
 def on_terrain(ring: Any, slant: float, z: Any, grid: Any, low: float, high: float) -> Any:
     """Longitude, latitude (degrees) and height where a circle meets the terrain.
@@ -234,31 +244,33 @@ def on_terrain(ring: Any, slant: float, z: Any, grid: Any, low: float, high: flo
     The height above the terrain changes sign between the lowest and the highest ground; the
     Illinois method closes in on it. In layover that is one of several crossings.
     """
-    angle, lon, lat, _ = at_height(ring, low, first_angle(ring, slant))
-    ground = terrain(z, grid, math.degrees(lon), math.degrees(lat))
+    a, lon, lat, _ = at_height(ring, low, first_angle(ring, slant))
+    b, _, _, _ = at_height(ring, high, a)
+    lon, lat, h, fa = above(ring, a, z, grid)
+    _, _, _, fb = above(ring, b, z, grid)
     # Beyond the DEM only the sign is known: no ground is below the lowest or above the highest.
-    half = 0.5 * (high - low)
-    a, fa = low, low - ground if math.isfinite(ground) else -half
-    angle, lon, lat, _ = at_height(ring, high, angle)
-    ground = terrain(z, grid, math.degrees(lon), math.degrees(lat))
-    b, fb = high, high - ground if math.isfinite(ground) else half
-    h = math.nan
+    fa = fa if math.isfinite(fa) else 0.5 * (low - high)
+    fb = fb if math.isfinite(fb) else 0.5 * (high - low)
+    if not math.isfinite(a + b):
+        return math.nan, math.nan, math.nan
+    side = 0
     for _ in range(60):
-        h = (a * fb - b * fa) / (fb - fa) if fb != fa else a
-        angle, lon, lat, _ = at_height(ring, h, angle)
-        ground = terrain(z, grid, math.degrees(lon), math.degrees(lat))
-        f = h - ground
+        angle = (a * fb - b * fa) / (fb - fa) if fb != fa else a
+        lon, lat, h, f = above(ring, angle, z, grid)
         if not math.isfinite(f):
             return math.nan, math.nan, math.nan
-        if abs(f) < DEM_TOLERANCE or b - a < DEM_TOLERANCE:
+        if abs(f) < DEM_TOLERANCE:
             break
+        # The end that stays twice counts half, or the method would creep towards it.
         if f > 0:
-            b, fb = h, f
-            fa *= 0.5
+            b, fb = angle, f
+            fa = 0.5 * fa if side == 1 else fa
+            side = 1
         else:
-            a, fa = h, f
-            fb *= 0.5
-    return math.degrees(lon), math.degrees(lat), h
+            a, fa = angle, f
+            fb = 0.5 * fb if side == -1 else fb
+            side = -1
+    return lon, lat, h
 
 
 @njit(nogil=True, cache=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +14,10 @@ from glaciertoolkit.conventions import describe
 from glaciertoolkit.errors import ParameterError
 from glaciertoolkit.grids import (
     Grid,
+    Located,
     crs_of,
     grid_spacing,
+    is_located,
     match_raster,
     on_posts,
     pixel_size,
@@ -79,6 +82,8 @@ def terrain_at_posts(
     >>> terrain_at_posts(posts, dem, smooth=60).slope.values.round(3).tolist()
     [[45.0, 45.0], [45.0, 45.0]]
     """
+    if is_located(like):
+        return _at_located(like, dem, smooth=smooth, min_coverage=min_coverage)
     posts = grid_spacing(like)
     if smooth is None:
         smooth = template_metres(like) or float(np.mean(posts))
@@ -89,7 +94,8 @@ def terrain_at_posts(
     cells = tuple(p / n for p, n in zip(posts, parts, strict=True))
     margins = tuple(math.ceil(smooth / 2 / cell) + 1 for cell in cells)
     fine = _fine_grid(like, parts, margins)
-    z = _box_mean(match_raster(dem, fine, min_coverage=min_coverage).values, smooth, cells)
+    heights = match_raster(dem, fine, min_coverage=min_coverage).values
+    z = box_mean(heights, tuple(smooth / cell for cell in cells))
     transform = post_transform(fine)
     gradient = horn(z, transform.a, transform.e)
     take = tuple(
@@ -99,6 +105,25 @@ def terrain_at_posts(
     values = {"elevation": z, "slope": slope_of(*gradient), "aspect": aspect_of(*gradient)}
     out = xr.Dataset({name: on_posts(v[take], like, name=name) for name, v in values.items()})
     out.attrs["smooth"] = float(smooth)
+    return describe(out)
+
+
+def _at_located(like: Grid, dem: Any, *, smooth: float | None, min_coverage: float) -> xr.Dataset:
+    """The terrain of posts that lie askew on the map, by way of a map grid around them."""
+    smooth = smooth if smooth is not None else template_metres(like)
+    spacing = None if not smooth else smooth / FOOTPRINT_CELLS
+    posts = Located.of(like, spacing=spacing)
+    terrain = terrain_at_posts(posts.grid, dem, smooth=smooth, min_coverage=min_coverage)
+    # Directions do not average.
+    aspect = posts.take(terrain["aspect"].fillna(-1).round().astype(np.int16))
+    out = xr.Dataset(
+        {
+            "elevation": posts.take(terrain["elevation"]),
+            "slope": posts.take(terrain["slope"]),
+            "aspect": aspect.where(aspect >= 0).astype(np.float32),
+        }
+    )
+    out.attrs["smooth"] = terrain.attrs["smooth"]
     return describe(out)
 
 
@@ -114,14 +139,17 @@ def _fine_grid(like: Grid, parts: tuple[int, ...], margins: tuple[int, ...]) -> 
     return fine if crs is None else fine.rio.write_crs(crs)
 
 
-def _box_mean(z: Array, edge: float, cells: tuple[float, ...]) -> Array:
-    """Mean over a square of `edge` metres, the missing left out."""
+def box_mean(z: Array, widths: tuple[float, ...]) -> Array:
+    """Mean over a rectangle, the missing left out; NaN where less than half of it is known.
+
+    `widths` are its edges along each axis in cells, fractions allowed.
+    """
     from scipy.ndimage import convolve1d
 
     known = np.isfinite(z)
     total, weight = np.where(known, z, np.float32(0)), known.astype(np.float32)
-    for axis, cell in enumerate(cells):
-        kernel = _box(edge / cell)
+    for axis, width in enumerate(widths):
+        kernel = _box(width)
         total = convolve1d(total, kernel, axis=axis, mode="constant")
         weight = convolve1d(weight, kernel, axis=axis, mode="constant")
     mean = np.full(z.shape, np.nan, np.float32)

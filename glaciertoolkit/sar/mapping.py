@@ -1,0 +1,254 @@
+"""From radar geometry to the map: displacement on the ground along eastings and northings."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from glaciertoolkit.conventions import TIME_COORDS, Flag, describe, validate
+from glaciertoolkit.errors import ParameterError
+from glaciertoolkit.grids import Grid
+from glaciertoolkit.provenance import recorded
+from glaciertoolkit.sar.geometry import RadarPair, geometries_of
+from glaciertoolkit.sar.heights import Geoid, dem_grid
+from glaciertoolkit.sar.los import (
+    MODES,
+    Mode,
+    rotate_covariance,
+    rotate_to_grid,
+    solve_displacement,
+)
+from glaciertoolkit.sar.map_grid import map_grid, template_on_ground
+from glaciertoolkit.sar.projection import ROWS, Band, Projector
+from glaciertoolkit.sar.resample import Neighbours
+from glaciertoolkit.terrain.at_posts import terrain_at_posts
+
+Array = npt.NDArray[Any]
+
+PARTS = ("geometry", "deformation", "topography", "streaks", "holdout")
+"""What was removed from dx and dy, and what is left of it: vectors, which turn like dx and dy."""
+
+COMPONENTS = ("both", "range")
+ERRORS = ("dx_error", "dy_error", "dxdy_covariance", "range_error", "azimuth_error")
+
+
+@recorded
+def to_map(
+    ds: xr.Dataset, *, dem: str | os.PathLike[str] | Grid, crs: Any = None, posting: float = 12.0,
+    mode: str = "surface_parallel", components: str = "both", geoid: Geoid | None = None,
+) -> xr.Dataset:  # fmt: skip
+    """Bring motion from radar geometry onto a map.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        Motion in radar geometry, located and corrected: `dx` along slant range, `dy` along
+        azimuth, metres.
+    dem : path or xarray.DataArray
+        Elevation, metres, any CRS and resolution.
+    crs : optional
+        A projected CRS in metres; by default the UTM zone of the scene.
+    posting : float
+        Metres between the posts of the map.
+    mode : {"surface_parallel", "flat"}
+        The radar sees two components of the motion. The third follows from motion along the
+        surface of the DEM, smoothed to the size of a template, or from level motion ("flat", which
+        is wrong by a factor ``sin(incidence + slope) / sin(incidence)`` on slopes).
+    components : {"both", "range"}
+        "range" leaves the azimuth offsets out, where the ionosphere has spoilt them: the result
+        is the part of the motion that points to or from the radar.
+    geoid : optional
+        What the elevations are measured from; see `sar.heights.dem_grid`.
+
+    Returns
+    -------
+    xarray.Dataset
+        On the map: `dx`, `dy` (m, along easting and northing of the grid), `dz` (m, upwards),
+        their errors and covariance; `range_offset` and `azimuth_offset` (m), from which they were
+        made; `height`, `elevation`, `slope`, `aspect`, `incidence`; what the corrections removed,
+        as vectors of the map; `flag`, with those of the nearest radar post and `SINGULAR` where
+        the geometry does not resolve a motion along the surface.
+
+    Raises
+    ------
+    GridError
+        The CRS is not projected in metres, or nothing of the scene lies on the map.
+    ParameterError
+        An unknown mode, or a posting that is not positive.
+    MissingVariableError
+        `ds` has not been located.
+
+    Notes
+    -----
+    Backward geocoding: each post of the map is projected into the reference image by its height,
+    and the measurements around it are interpolated bilinearly. With the rows of the line of sight
+    l, the direction of flight t and the surface normal n, ``l . d = dx``, ``t . d = dy`` and
+    ``n . d = 0`` give d, whose horizontal part is turned from true to grid north.
+    """
+    validate(ds, needs=("dx", "dy", "flag", "height"))
+    if mode not in MODES:
+        raise ParameterError(f"mode must be one of {', '.join(MODES)}; got {mode!r}.")
+    if components not in COMPONENTS:
+        raise ParameterError(
+            f"components must be one of {', '.join(COMPONENTS)}; got {components!r}."
+        )
+    if not (np.isfinite(posting) and posting > 0):
+        raise ParameterError(f"posting must be a positive number of metres; got {posting!r}.")
+    motion: Mode = "flat" if mode == "flat" else "surface_parallel"
+    pair = geometries_of(ds)
+    grid = map_grid(ds, crs=crs, posting=posting)
+    footprint = template_on_ground(ds, pair)
+    surface = terrain_at_posts(grid, dem, smooth=float(np.mean(footprint)))
+    projector = Projector(ds, pair, grid, surface, dem_grid(dem, pair.reference, geoid=geoid))
+    planes = _filled(ds, projector, motion, components)
+    return _dataset(ds, grid, surface, planes, footprint, posting, motion, components)
+
+
+class _Vectors:
+    """What the radar measures as vectors, and their planes on the map.
+
+    Held in memory: each band of the map needs posts from all over the scene.
+    """
+
+    def __init__(self, ds: xr.Dataset, pair: RadarPair, mode: Mode, components: str) -> None:
+        self.parts = [p for p in PARTS if f"dx_{p}" in ds]
+        self.with_errors = "dx_error" in ds
+        names = ["d{}", *(f"d{{}}_{p}" for p in self.parts)]
+        names += ["d{}_error"] if self.with_errors else []
+        self.fields = {n.format(a): ds[n.format(a)].values for n in names for a in "xy"}
+        self.covariance = ds["dxdy_covariance"].values if "dxdy_covariance" in ds else None
+        self.whole = {k: ds[k].values for k in _OUTSIDE if k in ds}
+        self.scale = {
+            "x": _ratio(pair, "range_spacing"), "y": _ratio(pair, "azimuth_spacing")
+        }  # fmt: skip
+        self.mode: Mode = mode
+        self.components = components
+
+    def planes(self, shape: tuple[int, int]) -> dict[str, Array]:
+        """Empty planes of the map."""
+        names = ["dx", "dy", "dz", "range_offset", "azimuth_offset", "height", "incidence"]
+        names += list(ERRORS) if self.with_errors else []
+        names += [f"d{axis}_{p}" for p in self.parts for axis in "xy"]
+        planes: dict[str, Array] = {name: np.full(shape, np.nan, np.float32) for name in names}
+        return planes | {name: np.zeros(shape, v.dtype) for name, v in self.whole.items()}
+
+    def fill(self, planes: dict[str, Array], band: Band, take: Neighbours) -> None:
+        """One band of every plane."""
+        rows = band.rows
+        covariance = self._errors(take)
+        ground, (planes["dx"][rows], planes["dy"][rows]) = self._solved(
+            "d{}", band, take, covariance
+        )
+        planes["dz"][rows] = ground.up
+        planes["range_offset"][rows], planes["azimuth_offset"][rows] = self._seen("d{}", take)
+        if covariance is not None:
+            turned = rotate_covariance(ground.covariance, band.convergence)
+            planes["dx_error"][rows] = np.sqrt(turned[0])
+            planes["dy_error"][rows] = np.sqrt(turned[2])
+            planes["dxdy_covariance"][rows] = turned[1]
+            planes["range_error"][rows] = np.sqrt(covariance[0])
+            planes["azimuth_error"][rows] = np.sqrt(covariance[2])
+        for part in self.parts:
+            found = self._solved(f"d{{}}_{part}", band, take)[1]
+            planes[f"dx_{part}"][rows], planes[f"dy_{part}"][rows] = found
+        planes["height"][rows] = band.height
+        planes["incidence"][rows] = np.degrees(np.arccos(-band.sight[2]))
+        for name, values in self.whole.items():
+            planes[name][rows] = take.nearest(values, fill=_OUTSIDE[name])
+        for where, flag in (
+            (np.isnan(band.height) & ~take.inside, Flag.NO_DEM), (ground.singular, Flag.SINGULAR)
+        ):  # fmt: skip
+            planes["flag"][rows] |= np.where(where, np.uint32(flag), np.uint32(0))
+
+    def _seen(self, name: str, take: Neighbours) -> tuple[Array, Array]:
+        """A vector of the radar, in the metres of the secondary's own axes."""
+        dx, dy = (take.mean(self.fields[name.format(a)]) * self.scale[a] for a in "xy")
+        return dx, dy if self.components == "both" else np.where(np.isnan(dy), dy, np.float32(0))
+
+    def _solved(self, name: str, band: Band, take: Neighbours, covariance: Any = None) -> Any:
+        """A vector on the ground, and its components along the grid."""
+        found = solve_displacement(
+            *self._seen(name, take), band.sight, band.track, normal=band.normal, mode=self.mode,
+            covariance=covariance,
+        )  # fmt: skip
+        return found, rotate_to_grid(found.east, found.north, band.convergence)
+
+    def _errors(self, take: Neighbours) -> Any:
+        """Variances and covariance of dx and dy; None where tracking gave none."""
+        if not self.with_errors:
+            return None
+        x, y = (take.mean(self.fields[f"d{a}_error"]) * self.scale[a] for a in "xy")
+        both = np.float32(0) if self.covariance is None else take.mean(self.covariance)
+        return x**2, both * (self.scale["x"] * self.scale["y"]), y**2
+
+
+def _filled(ds: xr.Dataset, projector: Projector, mode: Mode, components: str) -> dict[str, Array]:
+    """All planes of the map, band by band."""
+    vectors = _Vectors(ds, projector.pair, mode, components)
+    known = vectors.fields["dx"]
+    planes = vectors.planes(projector.shape)
+    row, column = np.empty((2, *projector.shape), np.float32)
+    for band in projector.bands():
+        row[band.rows], column[band.rows] = band.row, band.column
+        vectors.fill(planes, band, Neighbours.of(band.row, band.column, known))
+    del vectors
+    # One at a time: what is stored need not be in memory all at once.
+    for name in _scalars(ds):
+        values = ds[name].values
+        planes[name] = np.full(projector.shape, np.nan, np.float32)
+        for first in range(0, projector.shape[0], ROWS):
+            part = slice(first, first + ROWS)
+            planes[name][part] = Neighbours.of(row[part], column[part], known).mean(values)
+    return planes
+
+
+_OUTSIDE = {"flag": int(Flag.NODATA), "stable": 0, "stable_fold": -1}
+"""Values beyond the image."""
+
+
+def _ratio(pair: RadarPair, spacing: str) -> np.float32:
+    """Metres of the secondary per metre of the reference: offsets are counted in pixels."""
+    return np.float32(getattr(pair.secondary, spacing) / getattr(pair.reference, spacing))
+
+
+def _scalars(ds: xr.Dataset) -> list[str]:
+    """Variables of the posts that are carried over as they are."""
+    # What starts with dx or dy belongs to the axes of the radar, and has to be turned.
+    return [
+        name
+        for name, variable in ((str(k), v) for k, v in ds.data_vars.items())
+        if variable.dims == ("y", "x")
+        and variable.dtype.kind in "fu"
+        and not name.startswith(("dx", "dy"))
+        and name not in ("height", "flag")
+    ]
+
+
+def _dataset(
+    ds: xr.Dataset, grid: xr.Dataset, surface: xr.Dataset, planes: dict[str, Array],
+    footprint: tuple[float, float], posting: float, mode: Mode, components: str,
+) -> xr.Dataset:  # fmt: skip
+    """The planes on the map, with what describes the whole scene."""
+    out = grid.assign({name: (("y", "x"), values) for name, values in planes.items()})
+    out = out.assign({k: surface[k] for k in ("elevation", "slope", "aspect")})
+    small = {k: v for k, v in ds.variables.items() if not {"y", "x"} & set(v.dims)}
+    out = out.assign({k: v for k, v in small.items() if k in ds.data_vars})
+    out = out.assign_coords(
+        {k: v for k, v in small.items() if k in (*TIME_COORDS, "component", "term")}
+    )
+    for name in planes:
+        out[name].attrs = dict(ds[name].attrs) if name in ds else {}
+    radar = {f"radar_{k}": ds.attrs[k] for k in ("template", "step", "pixel") if k in ds.attrs}
+    out.attrs = {
+        **ds.attrs, **radar,
+        "template": [max(1, round(edge / posting)) for edge in footprint],
+        "step": [1, 1],
+        "pixel": [posting, posting],
+        "motion": mode,
+        "components": components,
+    }  # fmt: skip
+    return describe(out)
