@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import warnings
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from glaciertoolkit.blocks import checkpoint, open_checkpoint
-from glaciertoolkit.errors import GlacierToolkitWarning, ParameterError
+from glaciertoolkit.errors import GlacierToolkitWarning, InputError, ParameterError
 from glaciertoolkit.sar.baselines import incidence
 from glaciertoolkit.sar.geocoding import image_to_ground
 from glaciertoolkit.sar.geometry import GEOMETRIES, RadarGeometry, geometries_of
@@ -62,20 +61,27 @@ def refined_geometry(pair: xr.Dataset, settings: Settings) -> xr.Dataset:
 
     if not settings.geolocation:
         return pair
-    found = geometries_of(pair)
-    terrain = dem_grid(settings.dem or "", found.reference, geoid=geoid_of(settings))
-    bias = estimate_geolocation_bias(pair["reference"], found.reference, terrain)
-    attrs = {"geolocation_bias": [bias.line, bias.sample], "geolocation_quality": bias.quality}
-    if not bias.accepted:
-        warnings.warn(
-            "the image could not be matched with the relief of the DEM, so the geolocation of the "
-            "product stands as it is (errors of tens of metres are common).",
-            GlacierToolkitWarning,
-            stacklevel=3,
+    reference = geometries_of(pair).reference
+    terrain = dem_grid(settings.dem or "", reference, geoid=geoid_of(settings))
+    try:
+        bias = estimate_geolocation_bias(
+            pair["reference"], reference, terrain, exclude=settings.outlines
         )
-        return pair.assign_attrs(attrs | {"geolocation_bias": [0.0, 0.0]})
-    mended = replace(found.reference, bias=(bias.line, bias.sample))
-    return pair.assign_attrs(attrs | {GEOMETRIES["reference"]: mended.to_json()})
+    except InputError as error:
+        reason = str(error)
+    else:
+        if bias.accepted:
+            mended = bias.applied_to(reference)
+            found = {"geolocation_bias": list(mended.bias), "geolocation_quality": bias.quality}
+            return pair.assign_attrs({**found, GEOMETRIES["reference"]: mended.to_json()})
+        reason = "its brightness could not be matched with the relief of the DEM."
+    warnings.warn(
+        f"the geolocation of the reference image stands as its product says, where errors of tens "
+        f"of metres are common: {reason}",
+        GlacierToolkitWarning,
+        stacklevel=3,
+    )
+    return pair
 
 
 def tracking_options(pair: xr.Dataset, settings: Settings) -> dict[str, Any]:

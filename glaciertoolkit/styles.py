@@ -105,6 +105,7 @@ FLAG_COLOURS: dict[Flag, str] = {
     Flag.EXTRAPOLATED: "#a1d99b",
     Flag.FILLED: "#ffe25e",
     Flag.SMOOTHED: "#c6dbef",
+    Flag.SINGULAR: "#5f8a8b",
 }
 MEASURED_COLOUR, UNEXPLAINED_COLOUR = "#41ab5d", "#ff00ff"
 

@@ -1,4 +1,4 @@
-"""Points on any grid, some at a time: views and flat copies for kernels that take one after another.
+"""Points on any grid, some at a time: views and flat copies for kernels that take one by one.
 
 Scalars have the shape of the grid, vectors one axis of three in front of it.
 """

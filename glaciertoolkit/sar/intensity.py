@@ -10,9 +10,17 @@ import numpy.typing as npt
 import xarray as xr
 
 from glaciertoolkit.errors import InputError, ParameterError
+from glaciertoolkit.grids import rasterize
+from glaciertoolkit.grids.vectors import Polygons
 from glaciertoolkit.sar import shift
 from glaciertoolkit.sar.baselines import incidence
-from glaciertoolkit.sar.geocoding import DemGrid, ground_to_image, image_to_ground, sensitivities
+from glaciertoolkit.sar.geocoding import (
+    DemGrid,
+    ground_to_image,
+    image_to_ground,
+    image_to_terrain,
+    sensitivities,
+)
 from glaciertoolkit.sar.geometry import RadarGeometry
 from glaciertoolkit.sar.masks import dem_spacing, layover_shadow, metres_per_degree
 
@@ -218,7 +226,7 @@ def estimate_bias(
     Notes
     -----
     Logarithms of both, less their means over the surroundings; correlated by FFT; the peak
-    by splines of the fifth degree.
+    by splines of the fifth degree, again over the ground that both show.
     """
     if intensity.shape != simulated.shape:
         raise InputError(
@@ -237,16 +245,16 @@ def estimate_bias(
     if relief.std() < LEAST_RELIEF or not seen.any():
         return Bias(np.nan, np.nan, 0.0, 1.0, 0.0, False)
     peak = shift.highest(shift.correlation(seen, relief, wide), reach)
-    stands_out = peak.quality >= LEAST_QUALITY and peak.second <= MOST_SECOND
-    return Bias(
-        peak.row * looks[0], peak.column * looks[1], peak.quality, peak.second, peak.height,
-        peak.inside and stands_out,
-    )  # fmt: skip
+    accepted = peak.inside and peak.quality >= LEAST_QUALITY and peak.second <= MOST_SECOND
+    row, column = peak.row, peak.column
+    if accepted:
+        row, column = shift.on_common_ground(intensity, simulated, peak)
+    return Bias(row * looks[0], column * looks[1], peak.quality, peak.second, peak.height, accepted)
 
 
 def estimate_geolocation_bias(
     image: xr.DataArray | npt.NDArray[Any], geometry: RadarGeometry, dem: DemGrid, *,
-    looks: Looks | None = None, search_metres: float = SEARCH,
+    looks: Looks | None = None, search_metres: float = SEARCH, exclude: Polygons | None = None,
 ) -> Bias:  # fmt: skip
     """Constant error of the timing and of the range of an image, by matching it to the terrain.
 
@@ -261,6 +269,9 @@ def estimate_geolocation_bias(
         Lines and samples averaged; `default_looks` by default.
     search_metres : float
         Largest shift looked for, metres of azimuth and of slant range.
+    exclude : path, GeoDataFrame, GeoSeries or shapely geometry, optional
+        Ground that is left out: glaciers, water. They are darker or brighter than rock and lie in
+        the valleys, which draws the match by several metres.
 
     Returns
     -------
@@ -289,7 +300,26 @@ def estimate_geolocation_bias(
         int(np.ceil(search_metres / geometry.range_spacing)),
     )
     simulated = simulate_intensity(geometry, dem, looks=looks)
+    if exclude is not None:
+        simulated[_inside(exclude, geometry, dem, looks, simulated.shape)] = np.nan
     return estimate_bias(intensity, simulated, looks=looks, search=search)
+
+
+def _inside(
+    polygons: Polygons, geometry: RadarGeometry, dem: DemGrid, looks: Looks, shape: tuple[int, ...]
+) -> npt.NDArray[np.bool_]:
+    """Which multilooked pixels show the ground inside polygons."""
+    line, sample = ((np.arange(n) + 0.5) * k - 0.5 for n, k in zip(shape, looks, strict=True))
+    lon, lat, _ = image_to_terrain(geometry, line[:, None], sample[None, :], dem)
+    grid = xr.Dataset(
+        coords={
+            "y": line * geometry.azimuth_spacing,
+            "x": geometry.near_range + sample * geometry.range_spacing,
+            "longitude": (("y", "x"), lon),
+            "latitude": (("y", "x"), lat),
+        }
+    )
+    return np.asarray(rasterize(polygons, grid, allow_empty=True).values, bool)
 
 
 def _mean_power(image: npt.NDArray[Any], looks: Looks) -> Image:

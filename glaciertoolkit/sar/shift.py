@@ -115,6 +115,28 @@ def highest(surface: Image, reach: tuple[int, int]) -> Peak:
     return Peak(row + dy, column + dx, height, quality, second, inside)
 
 
+def on_common_ground(
+    intensity: npt.NDArray[Any], simulated: npt.NDArray[Any], peak: Peak
+) -> tuple[float, float]:
+    """The shift again, over the ground that both images show.
+
+    Next to its edges the surroundings of a pixel, and so its contrast, depend on where the image
+    ends; images of the same size draw the peak towards no shift by that.
+    """
+    row, column = round(peak.row), round(peak.column)
+    lines, samples = intensity.shape
+
+    def overlap(a: int, b: int) -> tuple[slice, slice]:
+        return slice(max(a, 0), lines + min(a, 0)), slice(max(b, 0), samples + min(b, 0))
+
+    seen, relief = intensity[overlap(row, column)], simulated[overlap(-row, -column)]
+    # Holes, too, must be in the same place.
+    known = np.isfinite(seen) & np.isfinite(relief)
+    seen, relief = (contrast(np.where(known, v, np.nan)) for v in (seen, relief))
+    dy, dx = _refined(correlation(seen, relief, (SPLINED, SPLINED)))
+    return row + dy, column + dx
+
+
 def _refined(surface: npt.NDArray[Any]) -> tuple[float, float]:
     """Place of the maximum of a surface beside its middle entry.
 

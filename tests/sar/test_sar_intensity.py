@@ -66,12 +66,12 @@ def image(mountains):
 
 
 def test_a_known_bias_is_found_on_a_rougher_dem(mountains, image):
-    """To half a pixel of the full image, with 4 m of noise in the heights that are matched."""
-    noise = np.random.default_rng(9).normal(0, 4, mountains.height.shape).astype(np.float32)
+    """To half a pixel of the full image, with 2 m of noise in the heights that are matched."""
+    noise = np.random.default_rng(9).normal(0, 2, mountains.height.shape).astype(np.float32)
     dem = replace(mountains, height=mountains.height + noise)
     bias = estimate_geolocation_bias(image, scene(), dem)
     assert bias.accepted
-    assert bias.quality > 20
+    assert bias.quality > 15
     assert bias.line == pytest.approx(7.3, abs=0.5)
     assert bias.sample == pytest.approx(-11.6, abs=0.5)
 
@@ -84,10 +84,10 @@ def test_the_bias_adds_to_that_of_the_geometry(direction, look, mountains):
     known = replace(geometry, bias=(20.0, 10.0))
     bias = estimate_geolocation_bias(picture, known, mountains, search_metres=400.0)
     assert bias.accepted
-    assert bias.applied_to(known).bias == pytest.approx(true, abs=0.5)
+    assert bias.applied_to(known).bias == pytest.approx(true, abs=0.3)
 
 
-def test_peaks_are_not_drawn_towards_whole_pixels_or_no_shift():
+def test_peaks_are_drawn_neither_to_whole_pixels_nor_to_no_shift():
     """Smooth, noiseless fields, shifted by fractions of a pixel by the Fourier theorem."""
     rng = np.random.default_rng(1)
     field = gaussian_filter(rng.normal(size=(300, 260)), 2.0, mode="wrap")
@@ -181,8 +181,8 @@ def test_level_ground_has_the_brightness_of_its_incidence(angle):
     i = np.radians(incidence(geometry, LON, LAT, 4500.0))
     law = np.cos(i) / (np.sin(i) + 0.1 * np.cos(i)) ** 3
     at45 = np.sqrt(0.5) / (1.1 * np.sqrt(0.5)) ** 3
-    # The spacing of the lines is on the ground below the satellite's track, a little shorter.
-    assert np.mean(level) == pytest.approx(law / at45 / np.sin(i), rel=0.01)
+    # Abeam, the lines lie a percent closer than below the satellite, where their spacing is given.
+    assert np.mean(level) == pytest.approx(law / at45 / np.sin(i), rel=0.02)
     assert level.std() / level.mean() < 0.12
     assert level.dtype == np.float32
 
