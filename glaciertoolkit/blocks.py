@@ -317,12 +317,22 @@ def checkpoint(
             f"{target} already exists; reopen it with open_checkpoint(), choose another path, "
             f"or give overwrite=True."
         )
-    plain = _regular(ds)
+    plain = _retyped(_regular(ds), "U", np.dtypes.StringDType())
     for variable in plain.variables.values():
         variable.encoding = {}
     with atomic_path(target, overwrite=overwrite) as temporary:
         plain.to_zarr(temporary, mode="w", consolidated=False)
     return open_checkpoint(target)
+
+
+def _retyped(ds: xr.Dataset, kind: str, dtype: Any) -> xr.Dataset:
+    """`ds` with its texts of one kind as another: Zarr has no stable type for those of NumPy."""
+
+    def retyped(variable: xr.Variable) -> xr.Variable:
+        return xr.Variable(variable.dims, np.array(variable.values.tolist(), dtype), variable.attrs)
+
+    texts = {k: retyped(v) for k, v in ds.variables.items() if v.dtype.kind == kind}
+    return ds.assign(texts)
 
 
 def _regular(ds: xr.Dataset) -> xr.Dataset:
@@ -363,7 +373,7 @@ def open_checkpoint(path: str | os.PathLike[str]) -> xr.Dataset:
         ) from error
     for variable in ds.variables.values():
         variable.encoding = {}
-    return describe(_in_order(ds))
+    return describe(_in_order(_retyped(ds, "T", str)))
 
 
 def _in_order(ds: xr.Dataset) -> xr.Dataset:

@@ -315,6 +315,12 @@ def _raster_xarray(entry: Entry, options: dict[str, Any]) -> Any:
     return xr.open_dataset(entry.location, **{"engine": engine, **settings})
 
 
+def _gf3(entry: Entry, options: dict[str, Any]) -> Any:
+    from glaciertoolkit.io.gf3 import open_gf3
+
+    return open_gf3(entry.location, **options)
+
+
 def _pyogrio(entry: Entry, options: dict[str, Any]) -> Any:
     import geopandas
 
@@ -330,6 +336,7 @@ def _pandas(entry: Entry, options: dict[str, Any]) -> Any:
 _OPENERS = {
     "rasterio": _rasterio,
     "raster_xarray": _raster_xarray,
+    "gf3": _gf3,
     "pyogrio": _pyogrio,
     "pandas": _pandas,
 }

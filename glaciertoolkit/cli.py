@@ -116,6 +116,9 @@ def run(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder of the products.")] = Path("out/demo"),
+    scene: Annotated[
+        str, typer.Option(help="gf3: two GF-3 products; map: two images on a map.")
+    ] = "gf3",
     size: Annotated[str, typer.Option(help="small, medium or large (10 km).")] = "large",
     seed: Annotated[int, typer.Option(help="Another seed is another landscape.")] = 7,
     overwrite: Annotated[bool, OVERWRITE] = False,
@@ -127,7 +130,9 @@ def demo(
     from glaciertoolkit.demo import demonstrate
 
     with console_stages() as stage:
-        found = demonstrate(out, size=size, seed=seed, overwrite=overwrite, stage=stage)
+        found = demonstrate(
+            out, scene=scene, size=size, seed=seed, overwrite=overwrite, stage=stage
+        )
     typer.echo(f"Products in {out}; open {out / 'report.html'} in a browser.")
     table = Table(title="The demo against its own truth", title_justify="left")
     table.add_column("what")

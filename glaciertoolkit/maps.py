@@ -1,16 +1,19 @@
 """Maps as HoloViews elements. No Panel, no state, no science.
 
 HoloViews (and not GeoViews) on purpose: everything shown lies on one projected grid, so that no
-reprojection and no network is needed, and the axes keep their coordinates in kilometres.
+reprojection and no network is needed, and the axes keep their coordinates in kilometres. Radar
+geometry is shown as it is, over slant range and azimuth.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import xarray as xr
 
-from glaciertoolkit.conventions import validate
+from glaciertoolkit.conventions import in_radar_geometry, validate
 from glaciertoolkit.errors import ParameterError
 from glaciertoolkit.styles import (
     MAX_CELLS,
@@ -28,6 +31,8 @@ from glaciertoolkit.styles import (
 
 if TYPE_CHECKING:
     import holoviews as hv
+
+    FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
 
 def load() -> None:
@@ -67,6 +72,21 @@ def holoviews() -> Any:
     return hv
 
 
+def axis_names(field: xr.DataArray) -> dict[str, str]:
+    """What x and y of a field are, in a word or two: easting and northing, or those of a radar."""
+    fallback = {"x": "easting", "y": "northing"}
+    names = {axis: str(field[axis].attrs.get("long_name", word)) for axis, word in fallback.items()}
+    return {axis: name.split(",")[0] for axis, name in names.items()}
+
+
+def _in_own_axes(label: str, field: xr.DataArray) -> str:
+    """A label that speaks of x or y, in radar geometry of slant range or azimuth."""
+    if not in_radar_geometry(field):
+        return label
+    names = axis_names(field)
+    return re.sub(r"\b[xy]$", lambda found: names[found.group()], label)
+
+
 def map_axes(field: xr.DataArray) -> dict[str, Any]:
     """Labels and tick formatters of the map axes: kilometres where the grid is in metres."""
     from bokeh.models import CustomJSTickFormatter
@@ -84,8 +104,9 @@ def map_axes(field: xr.DataArray) -> dict[str, Any]:
 
 
 def _in_step(
-    name: str, units: str, words: list[str] | None = None, *, bar_visible: bool = True
-) -> Any:
+    name: str, units: str, axes: dict[str, str], words: list[str] | None = None, *,
+    bar_visible: bool = True,
+) -> Any:  # fmt: skip
     """A hook that keeps colour bar and hover text in step when a plot's element changes.
 
     HoloViews sets both once and for all, whatever later elements of the same plot hold.
@@ -103,7 +124,7 @@ def _in_step(
             ticker = FixedTicker(ticks=list(range(len(words))))
             bar.update(title=None, ticker=ticker, major_label_overrides=dict(enumerate(words)))
         if hover is not None:
-            where = [("easting", "$x{0,0} m"), ("northing", "$y{0,0} m")]
+            where = [(axes["x"], "$x{0,0} m"), (axes["y"], "$y{0,0} m")]
             value = f"@image{{0.000}} {pretty_units(units)}"
             hover.formatters = {}
             if words is not None:
@@ -131,7 +152,8 @@ def image(
     low, high = default_limits(shown, name) if clim is None else clim
     if not low < high:
         raise ParameterError(f"the colour limits are {low} to {high}; give a low and a higher one.")
-    label = with_units(style.label, style.units)
+    named = _in_own_axes(style.label, field)
+    label = with_units(named, style.units)
     note = "" if step == 1 else f", one of {step} by {step} posts shown"
     values = shown.astype("float32").values
     picture = hv.Image(
@@ -145,7 +167,7 @@ def image(
         clipping_colors={"NaN": "#00000000"},
         tools=["hover"],
         title=f"{label}{note}",
-        hooks=[_in_step(style.label, style.units)],
+        hooks=[_in_step(named, style.units, axis_names(field))],
         backend="bokeh",
         **map_axes(field),
     )
@@ -176,12 +198,46 @@ def hillshade_image(shade: xr.DataArray, *, max_cells: int = MAX_CELLS) -> hv.Im
     )  # fmt: skip
 
 
+def radar_rings(outlines: Any, like: xr.Dataset) -> list[FloatArray]:
+    """Glacier outlines, of any CRS, over the slant range and azimuth of located posts.
+
+    Each point of a line takes the height of the post that is nearest on the ground.
+    """
+    from pyproj import Transformer
+    from scipy.spatial import KDTree
+
+    from glaciertoolkit.grids import read_outlines
+    from glaciertoolkit.grids.located import Located, is_located
+    from glaciertoolkit.sar.geocoding import ground_to_image
+    from glaciertoolkit.sar.geometry import geometry_of
+
+    is_located(like)
+    validate(like, needs=("height",))
+    around, geometry = Located.of(like), geometry_of(like)
+    x, y = (around.grid[axis].values for axis in ("x", "y"))
+    heights = like["height"].values
+    known = np.isfinite(heights) & np.isfinite(around.rows)
+    posts = [x[0] + (x[1] - x[0]) * around.columns, y[0] + (y[1] - y[0]) * around.rows]
+    tree = KDTree(np.column_stack([v[known] for v in posts]))
+    to_degrees = Transformer.from_crs(around.grid.rio.crs, "EPSG:4326", always_xy=True)
+    found = []
+    for ring in rings(read_outlines(outlines, around.grid, allow_empty=True)):
+        height = heights[known][tree.query(ring)[1]]
+        line, sample = ground_to_image(geometry, *to_degrees.transform(*ring.T), height)
+        slant = geometry.near_range + sample * geometry.range_spacing
+        found.append(np.column_stack([slant, line * geometry.azimuth_spacing]))
+    return found
+
+
 def outline_paths(outlines: Any, like: xr.Dataset) -> hv.Path:
     """Glacier outlines, of any CRS, as thin lines in the coordinates of `like`."""
     from glaciertoolkit.grids import read_outlines
 
     hv = holoviews()
-    lines = rings(read_outlines(outlines, like, allow_empty=True))
+    if in_radar_geometry(like):
+        lines = radar_rings(outlines, like)
+    else:
+        lines = rings(read_outlines(outlines, like, allow_empty=True))
     paths = hv.Path(lines, kdims=["x", "y"])
     # A glacier that leaves the map must not stretch its axes.
     return paths.opts(color="#111111", line_width=1.2, apply_ranges=False, backend="bokeh")
@@ -203,7 +259,8 @@ def velocity_map(
     Parameters
     ----------
     ds : xarray.Dataset
-        Dataset with dims ``(y, x)``.
+        Dataset with dims ``(y, x)``; in radar geometry it is shown over slant range and azimuth:
+        the direction of flight is up, what lies farther from the radar to the right.
     variable : str
         The variable to show, for example ``"v"``, ``"dx"`` or ``"correlation"``.
     clim : tuple of float, optional
@@ -214,7 +271,7 @@ def velocity_map(
     hillshade : xarray.DataArray, optional
         Shaded relief to lie under the map, on any grid of the same CRS.
     outlines : path or geopandas.GeoDataFrame, optional
-        Glacier outlines in any CRS, drawn on top.
+        Glacier outlines in any CRS, drawn on top. In radar geometry `ds` must have been located.
     max_cells : int
         Larger maps are thinned to every n-th post, and their title says so.
     size : int
@@ -228,6 +285,8 @@ def velocity_map(
     ------
     MissingVariableError
         Where the Dataset lacks `variable`.
+    GridError
+        Where outlines are to be drawn over radar posts that have not been located.
     ParameterError
         Where the colour limits are reversed or equal.
     """
@@ -269,7 +328,7 @@ def flag_image(
         title=f"{SHORT_LABELS['flag']}{note}",
         tools=["hover"],
         alpha=1.0,
-        hooks=[_in_step("post", "", words, bar_visible=legend)],
+        hooks=[_in_step("post", "", axis_names(ds["flag"]), words, bar_visible=legend)],
         backend="bokeh",
         **map_axes(ds["flag"]),
     )

@@ -25,6 +25,7 @@ from glaciertoolkit.errors import FileError, GlacierToolkitError
 from glaciertoolkit.io.atomic import atomic_folder
 from glaciertoolkit.io.images import open_pair
 from glaciertoolkit.io.products import to_products
+from glaciertoolkit.memory import return_freed_arrays
 from glaciertoolkit.motion import velocity
 from glaciertoolkit.provenance import history
 from glaciertoolkit.sar.posts import locate
@@ -121,6 +122,7 @@ def run(
     """
     folder = Path(out)
     _check_folder(folder, _product_names(settings), overwrite=overwrite)
+    return_freed_arrays()
     with stage("Opening the images"):
         pair = open_pair(
             settings.reference,
@@ -140,7 +142,8 @@ def run(
             **settings.group(*FITTING, *FILTERING),
         )  # fmt: skip
         residuals = residuals_by_step(offsets, motion)
-        offsets = offsets[["dx"]]
+        # For the share of posts that tracking measured; the rest is in the checkpoint.
+        offsets = offsets[["dx"]].reset_coords(drop=True)
     if radar:
         with stage("Going to the map"):
             motion = radar_chain.stored(motion, folder)
@@ -216,7 +219,7 @@ def residuals_by_step(offsets: xr.Dataset, result: xr.Dataset) -> Residuals:
     scale = radar_chain.on_ground(offsets) if in_radar_geometry(offsets) else 1.0
     for label, (dx, dy) in steps.items():
         keep = np.isfinite(dx) & np.isfinite(dy)
-        out[label] = (dx[keep].astype(float) * scale, dy[keep].astype(float))
+        out[label] = (dx[keep] * np.float32(scale), dy[keep])
     return out
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TEMPLATE = "report.html.j2"
+MOST_DRAWN = 1600
+"""Posts along an edge of a figure."""
 
 
 def write_report(
@@ -122,13 +124,14 @@ def render(
 
     done = list(history)
     by_elevation = words.elevation_table(topography)
-    shade, table = _relief(velocity, dem), _outlines(velocity, outlines)
+    drawn, table = _thinned(velocity), _outlines(velocity, outlines)
+    shade = _relief(drawn, dem)
     context = {
         "title": title,
         "version": __version__,
         "headline": words.headline(velocity, raw=raw, accuracy=accuracy, history=done),
         "cards": words.cards(velocity, accuracy, ice=_ice(velocity, table)),
-        "figures": _figures(velocity, steps, by_elevation, shade=shade, outlines=table),
+        "figures": _figures(drawn, steps, by_elevation, shade=shade, outlines=table),
         "shaded": shade is not None,
         "outlined": table is not None,
         "flags": _flag_rows(velocity),
@@ -146,6 +149,12 @@ def render(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
     return environment.from_string(source).render(context)
+
+
+def _thinned(velocity: xr.Dataset) -> xr.Dataset:
+    """Every post that a figure can show: more would cost memory and not be seen."""
+    every = {k: slice(None, None, -(-velocity.sizes[k] // MOST_DRAWN)) for k in ("y", "x")}
+    return velocity.isel(every)
 
 
 def _relief(velocity: xr.Dataset, dem: Any) -> xr.DataArray | None:

@@ -126,7 +126,7 @@ def accuracy(ds: xr.Dataset, *, stable: Any = None) -> Accuracy:
         sources["holdout"] = ("dx_holdout", "dy_holdout")
     variables: dict[str, Any] = {}
     for name, (x, y) in sources.items():
-        dx, dy = (np.asarray(ds[v].values, float) for v in (x, y))
+        dx, dy = (np.asarray(ds[v].values) for v in (x, y))
         valid = mask & np.isfinite(dx) & np.isfinite(dy)
         if not valid.any():
             if name == "fit":
@@ -136,8 +136,8 @@ def accuracy(ds: xr.Dataset, *, stable: Any = None) -> Accuracy:
                 )
             continue
         effective = _effective(ds, valid)
-        for label, values in (("dx", dx), ("dy", dy), ("d", np.hypot(dx, dy))):
-            residual = values[valid]
+        along, across = dx[valid].astype(float), dy[valid].astype(float)
+        for label, residual in (("dx", along), ("dy", across), ("d", np.hypot(along, across))):
             variables |= _variables(name, label, residual, 1.0, "m", effective)
             if per_year is not None:
                 fast = "v" + label[1:]

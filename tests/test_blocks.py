@@ -212,3 +212,15 @@ def test_missing_and_damaged_checkpoints(tmp_path: Path) -> None:
     (tmp_path / "bad.zarr").mkdir()
     with pytest.raises(FileError, match="track again"):
         open_checkpoint(tmp_path / "bad.zarr")
+
+
+def test_texts_survive_a_checkpoint_without_a_warning(tmp_path):
+    ds = xr.Dataset(
+        {"a": (("t",), [1.0, 2.0]), "said": ((), "one\ntwo")}, coords={"t": ["x", "xy"]}
+    )
+    back = checkpoint(ds, tmp_path / "texts.zarr").load()
+    assert back["t"].dtype.kind == "U"
+    assert back["t"].values.tolist() == ["x", "xy"]
+    assert str(back["said"].item()) == "one\ntwo"
+    again = checkpoint(back, tmp_path / "again.zarr")
+    assert again.load().identical(back)

@@ -147,8 +147,8 @@ class _Vectors:
         planes["range_offset"][rows], planes["azimuth_offset"][rows] = self._seen("d{}", take)
         if covariance is not None:
             turned = rotate_covariance(ground.covariance, band.convergence)
-            planes["dx_error"][rows] = np.sqrt(turned[0])
-            planes["dy_error"][rows] = np.sqrt(turned[2])
+            planes["dx_error"][rows] = np.sqrt(np.maximum(turned[0], 0))
+            planes["dy_error"][rows] = np.sqrt(np.maximum(turned[2], 0))
             planes["dxdy_covariance"][rows] = turned[1]
             planes["range_error"][rows] = np.sqrt(covariance[0])
             planes["azimuth_error"][rows] = np.sqrt(covariance[2])
@@ -182,8 +182,11 @@ class _Vectors:
         if not self.with_errors:
             return None
         x, y = (take.mean(self.fields[f"d{a}_error"]) * self.scale[a] for a in "xy")
-        both = np.float32(0) if self.covariance is None else take.mean(self.covariance)
-        return x**2, both * (self.scale["x"] * self.scale["y"]), y**2
+        if self.covariance is None:
+            return x**2, np.float32(0), y**2
+        both = take.mean(self.covariance) * (self.scale["x"] * self.scale["y"])
+        # Between posts the mean of two errors may be less than the root of their mean covariance.
+        return x**2, np.clip(both, -x * y, x * y), y**2
 
 
 def _filled(ds: xr.Dataset, projector: Projector, mode: Mode, components: str) -> dict[str, Array]:
