@@ -27,7 +27,7 @@ def main() -> None:
         (left, (ds["dx"] + ds["dx_deformation"] + ds["dx_topography"]).values, "RdBu_r"),
         (right, ds["v"].values, "viridis"),
     )
-    titles = ("as tracked: displacement along x", "glacier velocity, corrected")
+    titles = ("displacement along x before the corrections", "glacier velocity")
     units = ("m", "m/yr")
     for (ax, values, colours), title, unit in zip(steps, titles, units, strict=True):
         low, high = np.nanpercentile(values, (1, 99))

@@ -26,6 +26,7 @@ from glaciertoolkit.provenance import history
 from glaciertoolkit.robust import nmad
 from glaciertoolkit.sar.calibration import sigma0
 from glaciertoolkit.sar.combine import combine_passes
+from glaciertoolkit.sar.fringes import remove_fringes
 from glaciertoolkit.sar.mapping import to_map
 from glaciertoolkit.sar.posts import locate, predict_offsets
 from glaciertoolkit.sar.speckle import filter_speckle
@@ -76,6 +77,7 @@ __all__ = [
     "predict_offsets",
     "profile",
     "remove_deformation",
+    "remove_fringes",
     "remove_streaks",
     "remove_topography",
     "sigma0",

@@ -26,6 +26,7 @@ from glaciertoolkit.motion import velocity
 from glaciertoolkit.profiles import profile
 from glaciertoolkit.provenance import history
 from glaciertoolkit.sar.calibration import sigma0
+from glaciertoolkit.sar.fringes import remove_fringes
 from glaciertoolkit.sar.mapping import to_map
 from glaciertoolkit.sar.posts import locate, predict_offsets
 from glaciertoolkit.sar.speckle import filter_speckle
@@ -67,6 +68,7 @@ class GlacierDataset(_Accessor):
     """Pixel tracking, correction, velocity, accuracy and products of an image pair."""
 
     sigma0 = method(sigma0)
+    remove_fringes = method(remove_fringes)
     predict_offsets = method(predict_offsets)
     track = method(track)
     checkpoint = method(checkpoint)

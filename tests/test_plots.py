@@ -7,13 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from geometries import radar_geometry
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from radar_scene import CRS, make_dem, offsets_of
 from velocity_scene import elevation_model, outlines_table, velocity_scene
 
+import glaciertoolkit as gt
 from glaciertoolkit import maps, plots, styles
-from glaciertoolkit.conventions import DOUBTFUL, Flag
-from glaciertoolkit.errors import InputError, MissingVariableError, ParameterError
+from glaciertoolkit.conventions import DOUBTFUL, RADAR_COORDINATES, Flag
+from glaciertoolkit.errors import GridError, InputError, MissingVariableError, ParameterError
+from glaciertoolkit.sar.geocoding import image_to_terrain
+from glaciertoolkit.sar.heights import dem_grid
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -228,3 +233,74 @@ def test_the_frame_of_a_map_keeps_the_shape_of_the_scene(scene: xr.Dataset) -> N
     wide = maps.frame_size(scene["v"].isel(y=slice(0, 30)), 480)
     assert wide["frame_width"] == 480
     assert 120 <= wide["frame_height"] < 130  # never too thin to read
+
+
+@pytest.fixture(scope="module")
+def radar() -> xr.Dataset:
+    """Located offsets of a small radar scene, in its own geometry."""
+    size = {"lines": 600, "samples": 500}
+    pair = radar_geometry(**size), radar_geometry(baseline=1000.0, **size)
+    dem = make_dem()
+    ds = offsets_of(*pair, dem)
+    for axis, attrs in RADAR_COORDINATES.items():
+        ds[axis].attrs = attrs
+    return gt.locate(ds, dem=dem, geoid="ellipsoidal")
+
+
+def hovering(figure: Any) -> list[str]:
+    from bokeh.models import HoverTool
+
+    return [name for name, _ in figure.select_one(HoverTool).tooltips]
+
+
+def test_a_radar_scene_is_shown_over_slant_range_and_azimuth(radar: xr.Dataset) -> None:
+    figure = rendered(plots.velocity_map(radar, "dx"))
+    assert label(figure)[0] == "slant range (km)"
+    assert label(figure)[1].startswith("azimuth")
+    assert figure.title.text == "displacement along slant range (m)"
+    assert hovering(figure) == ["slant range", "azimuth", "displacement along slant range"]
+    # along flight is up, and a metre is as long on both axes
+    assert figure.y_range.end > figure.y_range.start
+    shape = np.ptp(radar["x"].values) / np.ptp(radar["y"].values)
+    assert figure.frame_width / figure.frame_height == pytest.approx(shape, rel=0.01)
+    flags = rendered(plots.velocity_map(radar, "flag"))
+    assert label(flags)[0] == "slant range (km)"
+    assert hovering(flags)[:2] == ["slant range", "azimuth"]
+
+
+def test_a_map_keeps_its_words(scene: xr.Dataset) -> None:
+    figure = rendered(plots.velocity_map(scene, "dx"))
+    assert figure.title.text == "displacement along x (m)"
+    assert hovering(figure) == ["easting", "northing", "displacement along x"]
+
+
+def test_outlines_are_drawn_where_the_radar_sees_them(radar: xr.Dataset) -> None:
+    import geopandas as gpd
+    from pyproj import Transformer
+    from shapely.geometry import Point
+
+    to_map = Transformer.from_crs(4326, CRS, always_xy=True)
+    middle = (float(radar[k].mean()) for k in ("longitude", "latitude"))
+    circle = Point(to_map.transform(*middle)).buffer(400.0, quad_segs=16)
+    table = gpd.GeoDataFrame(geometry=[circle], crs=CRS)
+    figure = rendered(plots.velocity_map(radar, "dx", outlines=table.to_crs(4326)))
+    lines = figure.renderers[1].data_source.data
+    x, y = (np.asarray(lines[name][0]) for name in ("xs", "ys"))
+    geometry = radar_geometry(lines=600, samples=500)
+    terrain = dem_grid(make_dem(), geometry, geoid="ellipsoidal")
+    lon, lat, height = image_to_terrain(geometry, *geometry.pixel_of(y, x), terrain)
+    place = np.column_stack(to_map.transform(lon, lat))
+    wanted = np.asarray(circle.exterior.coords)
+    # posts are some 22 m apart, and the ground between them rises by some metres
+    assert np.abs(place - wanted).max() < 15
+    assert np.ptp(height) > 100  # one height for all would have been wrong
+
+
+def test_outlines_need_the_place_of_the_posts(radar: xr.Dataset) -> None:
+    lost = radar.drop_vars(["longitude", "latitude"])
+    with pytest.raises(GridError, match="locate"):
+        plots.velocity_map(lost, "dx", outlines=outlines_table())
+    with pytest.raises(MissingVariableError, match=r"lacks height .*locate"):
+        plots.velocity_map(radar.drop_vars("height"), "dx", outlines=outlines_table())
+    # far from the scene there is nothing to draw
+    assert maps.radar_rings(outlines_table().translate(0, 500_000), radar) == []

@@ -75,8 +75,7 @@ def subtract(ds: xr.Dataset, surface: Surface, *, elevation: xr.DataArray | None
             out[f"{name}_topography"] = part if known is None else known + part
         out[name] = value.astype(np.float32)
         if f"{name}_error" in ds:
-            total = ds[f"{name}_error"].astype(np.float64) ** 2
-            total = total + surface.variance(ds, k, elevation)
+            total = ds[f"{name}_error"] ** 2 + surface.variance(ds, k, elevation)
             out[f"{name}_error"] = np.sqrt(total).astype(np.float32)
     if surface.relief and elevation is not None:
         without = np.isnan(elevation)

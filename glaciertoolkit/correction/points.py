@@ -87,26 +87,38 @@ def select_points(
     """One valid stable post per template-sized cell, that closest to the cell's centre."""
     dx, dy = np.asarray(ds["dx"].values), np.asarray(ds["dy"].values)
     good = np.asarray(stable.values, bool) & np.isfinite(dx) & np.isfinite(dy)
-    h = np.zeros(dx.shape) if elevation is None else np.asarray(elevation.values, float)
+    h = np.zeros((1, 1)) if elevation is None else np.asarray(elevation.values)
     good &= np.isfinite(h)
-    rows, cols = np.nonzero(good)
-    if rows.size == 0:
+    if not good.any():
         total = int(np.asarray(stable.values).sum())
         raise StableTerrainError(
             f"none of the {total} stable posts has a valid displacement; look at "
             f"summary() for the reasons, or give other stable ground."
         )
-    cy, cx = template_posts(ds)
-    cell = (rows // cy) * (ds.sizes["x"] // cx + 1) + cols // cx
-    off_centre = (rows % cy - (cy - 1) / 2) ** 2 + (cols % cx - (cx - 1) / 2) ** 2
-    order = np.lexsort((cols, rows, off_centre, cell))
-    first = np.unique(cell[order], return_index=True)[1]
-    keep = order[first]
-    r, c = rows[keep], cols[keep]
+    r, c = _one_a_cell(good, template_posts(ds))
+    h = np.broadcast_to(h, good.shape)
     return Points(
         x=np.asarray(ds["x"].values, float)[c],
         y=np.asarray(ds["y"].values, float)[r],
-        h=h[r, c],
+        h=h[r, c].astype(float),
         d=np.column_stack([dx[r, c], dy[r, c]]).astype(float),
         fold=spatial_folds(ds, folds=folds)[r, c],
     )
+
+
+def _one_a_cell(
+    good: npt.NDArray[np.bool_], cell: tuple[int, int]
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Rows and columns of the good post closest to the middle of each cell that has one."""
+    cy, cx = cell
+    ny, nx = (-(-n // c) for n, c in zip(good.shape, cell, strict=True))
+    whole = np.zeros((ny * cy, nx * cx), bool)
+    whole[: good.shape[0], : good.shape[1]] = good
+    row, column = np.divmod(np.arange(cy * cx), cx)
+    off_centre = (row - (cy - 1) / 2) ** 2 + (column - (cx - 1) / 2) ** 2
+    nearest_first = np.argsort(off_centre, kind="stable")
+    posts = whole.reshape(ny, cy, nx, cx).transpose(0, 2, 1, 3).reshape(ny * nx, cy * cx)
+    posts = posts[:, nearest_first]
+    filled = np.flatnonzero(posts.any(axis=1))
+    best = nearest_first[posts[filled].argmax(axis=1)]
+    return filled // nx * cy + row[best], filled % nx * cx + column[best]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,6 +24,8 @@ RELIEF = (ELEVATION, *BASELINE)
 
 ORDERS = (0, 1, 2, 3)
 KILOMETRE = 1000.0
+ROWS = 256
+"""Rows of posts that are evaluated at once."""
 
 
 def polynomial_terms(order: int) -> tuple[str, ...]:
@@ -153,27 +155,34 @@ class Surface:
         self, ds: xr.Dataset, component: int, terms: Sequence[str], elevation: xr.DataArray | None
     ) -> xr.DataArray:
         """Sum of some of the terms at the posts of `ds`, float32, lazy where `ds` is lazy."""
-        x, y = _positions(ds)
-        total = xr.zeros_like(ds["dx"], dtype=np.float64)
-        total.attrs = {}
-        for name in terms:
-            k = self.terms.index(name)
-            total = total + self.coefficients[component, k] * self.frame.term(name, x, y, elevation)
-        return total.transpose("y", "x").astype(np.float32).drop_attrs()
+
+        def total(ds: xr.Dataset, elevation: xr.DataArray | None) -> xr.DataArray:
+            x, y = _positions(ds)
+            out = xr.zeros_like(ds["dx"], dtype=np.float64)
+            for name in terms:
+                k = self.terms.index(name)
+                value = self.frame.term(name, x, y, elevation)
+                out = out + self.coefficients[component, k] * value
+            return out
+
+        return _by_rows(total, ds, elevation)
 
     def variance(
         self, ds: xr.Dataset, component: int, elevation: xr.DataArray | None
     ) -> xr.DataArray:
-        """Variance of the fitted surface at the posts (m2), lazy where `ds` is lazy."""
-        x, y = _positions(ds)
-        columns = [self.frame.term(name, x, y, elevation) for name in self.terms]
-        total = xr.zeros_like(ds["dx"], dtype=np.float64)
-        total.attrs = {}
-        for i, left in enumerate(columns):
-            for j, right in enumerate(columns[: i + 1]):
-                factor = self.covariance[component, i, j] * (1 if i == j else 2)
-                total = total + factor * (left * right)
-        return total.transpose("y", "x").clip(0).drop_attrs()
+        """Variance of the fitted surface at the posts (m2), float32, lazy where `ds` is lazy."""
+
+        def total(ds: xr.Dataset, elevation: xr.DataArray | None) -> xr.DataArray:
+            x, y = _positions(ds)
+            columns = [self.frame.term(name, x, y, elevation) for name in self.terms]
+            out = xr.zeros_like(ds["dx"], dtype=np.float64)
+            for i, left in enumerate(columns):
+                for j, right in enumerate(columns[: i + 1]):
+                    factor = self.covariance[component, i, j] * (1 if i == j else 2)
+                    out = out + factor * (left * right)
+            return out.clip(0)
+
+        return _by_rows(total, ds, elevation)
 
     def diagnostics(self) -> Mapping[str, Any]:
         """Small variables that describe the fit, ready for `Dataset.assign`."""
@@ -223,6 +232,25 @@ class Surface:
                 ),
             }
         return found
+
+
+Field = Callable[[xr.Dataset, xr.DataArray | None], xr.DataArray]
+
+
+def _by_rows(function: Field, ds: xr.Dataset, elevation: xr.DataArray | None) -> xr.DataArray:
+    """A field over the posts in single precision; in memory some rows at a time.
+
+    In double precision the terms of a large scene would take gigabytes.
+    """
+    if ds["dx"].chunks is not None:
+        return function(ds, elevation).transpose("y", "x").astype(np.float32).drop_attrs()
+    posts = ds[["dx"]]
+    out = np.empty((ds.sizes["y"], ds.sizes["x"]), np.float32)
+    for first in range(0, ds.sizes["y"], ROWS):
+        part = {"y": slice(first, first + ROWS)}
+        here = None if elevation is None else elevation.isel(part)
+        out[part["y"]] = function(posts.isel(part), here).transpose("y", "x").values
+    return ds["dx"].copy(data=out).drop_attrs()
 
 
 def _positions(ds: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:

@@ -121,8 +121,11 @@ def _from_model(geoid: str, like: xr.Dataset) -> np.ndarray:
     up = CRS.from_epsg(4979)
     lon, lat = np.meshgrid(like["x"].values[::16], like["y"].values[::16])
     source = CRS.from_user_input(f"EPSG:4326+{MODELS[geoid]}")
-    to_ellipsoid = Transformer.from_crs(source, up, always_xy=True)
-    *_, height = to_ellipsoid.transform(lon, lat, np.zeros(lon.shape))
+    with warnings.catch_warnings():
+        # Without the grid it warns and leaves heights as they are, which is an error here.
+        warnings.simplefilter("ignore", UserWarning)
+        to_ellipsoid = Transformer.from_crs(source, up, always_xy=True)
+        *_, height = to_ellipsoid.transform(lon, lat, np.zeros(lon.shape))
     if not np.isfinite(height).all() or not np.any(height):
         raise InputError(
             f"the grid of the geoid {geoid} is not installed with the projection library; give a "

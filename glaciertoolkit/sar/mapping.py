@@ -23,6 +23,7 @@ from glaciertoolkit.sar.los import (
     solve_displacement,
 )
 from glaciertoolkit.sar.map_grid import map_grid, template_on_ground
+from glaciertoolkit.sar.masks import local_incidence
 from glaciertoolkit.sar.projection import ROWS, Band, Projector
 from glaciertoolkit.sar.resample import Neighbours
 from glaciertoolkit.terrain.at_posts import terrain_at_posts
@@ -69,9 +70,9 @@ def to_map(
     xarray.Dataset
         On the map: `dx`, `dy` (m, along easting and northing of the grid), `dz` (m, upwards),
         their errors and covariance; `range_offset` and `azimuth_offset` (m), from which they were
-        made; `height`, `elevation`, `slope`, `aspect`, `incidence`; what the corrections removed,
-        as vectors of the map; `flag`, with those of the nearest radar post and `SINGULAR` where
-        the geometry does not resolve a motion along the surface.
+        made; `height`, `elevation`, `slope`, `aspect`, `incidence`, `local_incidence`; what the
+        corrections removed, as vectors of the map; `flag`, with those of the nearest radar post
+        and `SINGULAR` where the geometry does not resolve a motion along the surface.
 
     Raises
     ------
@@ -130,7 +131,8 @@ class _Vectors:
 
     def planes(self, shape: tuple[int, int]) -> dict[str, Array]:
         """Empty planes of the map."""
-        names = ["dx", "dy", "dz", "range_offset", "azimuth_offset", "height", "incidence"]
+        names = ["dx", "dy", "dz", "range_offset", "azimuth_offset", "height"]
+        names += ["incidence", "local_incidence"]
         names += list(ERRORS) if self.with_errors else []
         names += [f"d{axis}_{p}" for p in self.parts for axis in "xy"]
         planes: dict[str, Array] = {name: np.full(shape, np.nan, np.float32) for name in names}
@@ -157,6 +159,7 @@ class _Vectors:
             planes[f"dx_{part}"][rows], planes[f"dy_{part}"][rows] = found
         planes["height"][rows] = band.height
         planes["incidence"][rows] = np.degrees(np.arccos(-band.sight[2]))
+        planes["local_incidence"][rows] = local_incidence(band.sight, band.normal)
         for name, values in self.whole.items():
             planes[name][rows] = take.nearest(values, fill=_OUTSIDE[name])
         for where, flag in (
