@@ -54,16 +54,22 @@ def at_most(what: str, value: float, limit: float, stretch: float | None = None)
     return Bar(what, value, -math.inf, limit, stretch)
 
 
-LIMITS = {"nmad": 0.5, "median": 0.1, "false": 0.01, "p95": 2.0}
-"""Metres, metres, share, metres."""
+LIMITS = {"nmad": 0.5, "median": 0.1, "false": 0.01}
+"""Metres, metres, share."""
+
+MORE_FALSE = 1.5
+"""Times as many false matches as the whole chain leaves: what its filter takes out."""
 
 
 def bars(figures: dict[str, Any], run: dict[str, Any]) -> list[Bar]:
     """Every bar."""
     chain, ice, errors = figures["chain"], figures["ice"], figures["stated_errors"]
     lines = [
-        at_most("held-out ground, NMAD of the worse component, m", chain["nmad"], 0.5, 0.3),
-        at_most("held-out ground, median of the worse component, m", chain["median"], 0.1),
+        at_most(
+            "held-out ground, NMAD of the worse component, m", chain["nmad"], LIMITS["nmad"], 0.3
+        ),
+        at_most("held-out ground, median of the worse component, m", chain["median"],
+                LIMITS["median"]),
         at_most("perpendicular baseline, share by which it is off", figures["baseline"]["off"],
                 0.03),
     ]  # fmt: skip
@@ -82,11 +88,13 @@ def bars(figures: dict[str, Any], run: dict[str, Any]) -> list[Bar]:
     return lines
 
 
-def failed(control: dict[str, Any]) -> list[str]:
+def failed(control: dict[str, Any], chain: dict[str, Any]) -> list[str]:
     """The bars that a negative control fails, as it must."""
     ice = control["ice"].get("to 20", {"ratio": 1.0})
-    missed = [k for k in ("nmad", "median", "p95") if control[k] > LIMITS[k]]
-    missed += ["false"] if control["radar"]["false"] > LIMITS["false"] else []
+    missed = [k for k in ("nmad", "median") if control[k] > LIMITS[k]]
+    false = control["radar"]["false"]
+    if false > min(LIMITS["false"], MORE_FALSE * chain["radar"]["false"]):
+        missed.append("false")
     return missed + (["ice ratio"] if abs(ice["ratio"] - 1) > 0.02 else [])
 
 
@@ -115,7 +123,8 @@ def report(figures: dict[str, Any], run: dict[str, Any]) -> str:
     rows = [
         [name, c["ground"], *(f"{c[k]:.3f}" for k in ("nmad", "median", "p95")),
          f"{c['radar']['false']:.4f}",
-         f"{c['ice'].get('to 20', {'ratio': math.nan})['ratio']:.3f}", ", ".join(failed(c))]
+         f"{c['ice'].get('to 20', {'ratio': math.nan})['ratio']:.3f}",
+         ", ".join(failed(c, figures))]
         for name, c in {
             "whole chain": figures | figures["chain"], **figures["controls"]
         }.items()

@@ -167,7 +167,8 @@ def on_ice(mapped: xr.Dataset) -> Figures:
 def stated(mapped: xr.Dataset) -> Figures:
     """Spread of true errors over stated errors on the map: 1 where those are right."""
     found, true = _vectors(mapped)
-    z = (found - true) / np.stack([mapped[f"{k}_error"].values for k in ("dx", "dy")])
+    error = np.stack([mapped[f"{k}_error"].values for k in ("dx", "dy")])
+    z = (found - true) / np.where(error > 0, error, np.nan)
     return {
         name: [gt.nmad(v[where]) for v in z]
         for name, where in masks(mapped, np.isfinite(z).all(axis=0)).items()

@@ -24,7 +24,7 @@ from glaciertoolkit.motion import velocity
 from glaciertoolkit.profiles import profile
 from glaciertoolkit.provenance import history
 from glaciertoolkit.robust import nmad
-from glaciertoolkit.sar.calibration import sigma0
+from glaciertoolkit.sar.calibration import sigma0, to_decibel
 from glaciertoolkit.sar.combine import combine_passes
 from glaciertoolkit.sar.fringes import remove_fringes
 from glaciertoolkit.sar.mapping import to_map
@@ -88,6 +88,7 @@ __all__ = [
     "slope",
     "stable_terrain",
     "summary",
+    "to_decibel",
     "to_map",
     "to_products",
     "topography",

@@ -25,7 +25,7 @@ from glaciertoolkit.io.products import to_products
 from glaciertoolkit.motion import velocity
 from glaciertoolkit.profiles import profile
 from glaciertoolkit.provenance import history
-from glaciertoolkit.sar.calibration import sigma0
+from glaciertoolkit.sar.calibration import sigma0, to_decibel
 from glaciertoolkit.sar.fringes import remove_fringes
 from glaciertoolkit.sar.mapping import to_map
 from glaciertoolkit.sar.posts import locate, predict_offsets
@@ -98,6 +98,7 @@ class GlacierDataset(_Accessor):
 class GlacierDataArray(_Accessor):
     """Terrain attributes of an elevation model, speckle filters of a radar image."""
 
+    to_decibel = method(to_decibel)
     filter_speckle = method(filter_speckle)
     slope = method(terrain.slope)
     aspect = method(terrain.aspect)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from glaciertoolkit.errors import CatalogError, FileError, GlacierToolkitError
-from glaciertoolkit.io import raster
+from glaciertoolkit.io import gf3_files, raster
 
 BUILT_IN = "data_catalog.yaml"
 META_KEYS = {"name", "version", "hydromt_version", "roots"}
@@ -304,6 +304,10 @@ def _only(mapping: Mapping[str, Any], known: set[str], *, what: str) -> None:
 
 
 def _rasterio(entry: Entry, options: dict[str, Any]) -> Any:
+    if gf3_files.is_product(entry.location):
+        from glaciertoolkit.io.gf3 import open_gf3
+
+        return open_gf3(entry.location, **options)
     return raster.open_raster(entry.location, label=f"catalog entry {entry.name!r}", **options)
 
 
@@ -313,12 +317,6 @@ def _raster_xarray(entry: Entry, options: dict[str, Any]) -> Any:
     settings = {"chunks": {}, "decode_coords": "all", **options}
     engine = "zarr" if entry.location.rstrip("/").endswith(".zarr") else "h5netcdf"
     return xr.open_dataset(entry.location, **{"engine": engine, **settings})
-
-
-def _gf3(entry: Entry, options: dict[str, Any]) -> Any:
-    from glaciertoolkit.io.gf3 import open_gf3
-
-    return open_gf3(entry.location, **options)
 
 
 def _pyogrio(entry: Entry, options: dict[str, Any]) -> Any:
@@ -336,7 +334,6 @@ def _pandas(entry: Entry, options: dict[str, Any]) -> Any:
 _OPENERS = {
     "rasterio": _rasterio,
     "raster_xarray": _raster_xarray,
-    "gf3": _gf3,
     "pyogrio": _pyogrio,
     "pandas": _pandas,
 }

@@ -28,6 +28,8 @@ from glaciertoolkit.io.products import to_products
 from glaciertoolkit.memory import return_freed_arrays
 from glaciertoolkit.motion import velocity
 from glaciertoolkit.provenance import history
+from glaciertoolkit.sar.footprint import ground_per_slant
+from glaciertoolkit.sar.geometry import geometry_of
 from glaciertoolkit.sar.posts import locate
 from glaciertoolkit.settings import EVERYWHERE, Settings, to_yaml
 from glaciertoolkit.stats.glaciers import glaciers
@@ -216,7 +218,10 @@ def residuals_by_step(offsets: xr.Dataset, result: xr.Dataset) -> Residuals:
     if any(step["step"] == "correct" and step["parameters"]["noise"] for step in history(result)):
         steps["after noise filter"] = [np.asarray(result[k].values)[ground] for k in ("dx", "dy")]
     out = {}
-    scale = radar_chain.on_ground(offsets) if in_radar_geometry(offsets) else 1.0
+    scale = 1.0
+    if in_radar_geometry(offsets):
+        height = float(offsets["height"].mean())
+        scale = ground_per_slant(geometry_of(offsets), height=height)
     for label, (dx, dy) in steps.items():
         keep = np.isfinite(dx) & np.isfinite(dy)
         out[label] = (dx[keep] * np.float32(scale), dy[keep])

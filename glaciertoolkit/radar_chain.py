@@ -7,14 +7,11 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from glaciertoolkit.blocks import checkpoint, open_checkpoint
 from glaciertoolkit.errors import GlacierToolkitWarning, InputError, ParameterError
-from glaciertoolkit.sar.baselines import incidence
-from glaciertoolkit.sar.geocoding import image_to_ground
-from glaciertoolkit.sar.geometry import GEOMETRIES, RadarGeometry, geometries_of
+from glaciertoolkit.sar.geometry import GEOMETRIES, geometries_of
 from glaciertoolkit.sar.heights import ELLIPSOIDAL, MODELS, dem_grid
 from glaciertoolkit.sar.mapping import to_map
 from glaciertoolkit.sar.posts import predict_offsets
@@ -56,86 +53,61 @@ def geoid_of(settings: Settings) -> Any:
 
 
 def refined_geometry(pair: xr.Dataset, settings: Settings) -> xr.Dataset:
-    """The pair with the constant error of its geolocation, found by matching it with the DEM."""
-    from glaciertoolkit.sar.intensity import estimate_geolocation_bias
+    """The pair with the constant error of its geolocation, found by matching it with the DEM.
+
+    Both images get the same correction: they come from one processor, and what differs between
+    them is a constant offset, which the corrections remove.
+    """
+    from glaciertoolkit.sar.intensity import default_looks, estimate_geolocation_bias
 
     if not settings.geolocation:
         return pair
-    reference = geometries_of(pair).reference
-    terrain = dem_grid(settings.dem or "", reference, geoid=geoid_of(settings))
+    geometries = geometries_of(pair)
+    terrain = dem_grid(settings.dem or "", geometries.reference, geoid=geoid_of(settings))
     try:
         bias = estimate_geolocation_bias(
-            pair["reference"], reference, terrain, exclude=settings.outlines
+            pair["reference"], geometries.reference, terrain, exclude=settings.outlines
         )
     except InputError as error:
-        reason = str(error)
-    else:
-        if bias.accepted:
-            mended = bias.applied_to(reference)
-            found = {"geolocation_bias": list(mended.bias), "geolocation_quality": bias.quality}
-            return pair.assign_attrs({**found, GEOMETRIES["reference"]: mended.to_json()})
-        reason = "its brightness could not be matched with the relief of the DEM."
+        return _unrefined(pair, str(error))
+    if not bias.accepted:
+        return _unrefined(pair, "its brightness could not be matched with the relief of the DEM.")
+    looks = default_looks(geometries.reference, terrain)
+    found = {"geolocation_bias": [bias.line, bias.sample], "geolocation_quality": bias.quality}
+    if abs(bias.line) <= looks[0] and abs(bias.sample) <= looks[1]:
+        # Less than the pixels that were matched: nothing is known to be wrong.
+        return pair.assign_attrs(found | {"geolocation_bias": [0.0, 0.0]})
+    mended = {
+        GEOMETRIES[role]: bias.applied_to(geometry).to_json()
+        for role, geometry in geometries._asdict().items()
+    }
+    return pair.assign_attrs(found | mended)
+
+
+def _unrefined(pair: xr.Dataset, reason: str) -> xr.Dataset:
     warnings.warn(
         f"the geolocation of the reference image stands as its product says, where errors of tens "
         f"of metres are common: {reason}",
         GlacierToolkitWarning,
-        stacklevel=3,
+        stacklevel=4,
     )
     return pair
 
 
 def tracking_options(pair: xr.Dataset, settings: Settings) -> dict[str, Any]:
-    """Template, step and prior for `track`: square on the ground, about the orbits' prediction."""
-    reference = geometries_of(pair).reference
+    """Template, step and prior for `track`: about what the orbits predict."""
     prior = predict_offsets(pair, dem=settings.dem or "", geoid=quietly(settings))
-    template, step = square_on_ground(
-        reference, height=float(prior["height"].mean()), template=settings.template,
-        step=settings.step or STEP,
-    )  # fmt: skip
-    return {"prior": prior[["dx", "dy"]], "template": template, "step": step}
+    return {
+        "prior": prior[["dx", "dy"]],
+        "template": settings.template,
+        "step": settings.step or STEP,
+    }
 
 
 def quietly(settings: Settings) -> Any:
     """The geoid, where what is to be said of a missing one has been said already."""
     found = geoid_of(settings)
     return ELLIPSOIDAL if found is None else found
-
-
-def square_on_ground(
-    geometry: RadarGeometry, *, height: float, template: int, step: int
-) -> tuple[dict[str, int], dict[str, int]]:
-    """Template and step, each {"y", "x"} in pixels, that are about square on the ground.
-
-    Parameters
-    ----------
-    geometry : RadarGeometry
-    height : float
-        Of the ground, metres.
-    template, step : int
-        Lines.
-
-    Examples
-    --------
-    With FSI products a template of 64 lines becomes 48 samples wide, and a step of 4 lines 3.
-    """
-    lon, lat = image_to_ground(geometry, *geometry.centre, height)
-    sine = float(np.sin(np.radians(incidence(geometry, lon, lat, height))))
-    ratio = geometry.azimuth_spacing / (geometry.range_spacing / sine)
-    across = max(1, round(step * ratio))
-    # Whole steps keep the tracker's blocks large; even like the lines, whose middle it shares.
-    unit = across if across % 2 == template % 2 == 0 else 2 * across
-    width = max(unit, unit * round(template * ratio / unit))
-    if template % 2:
-        width += 1 - width % 2
-    return {"y": template, "x": max(width, 8)}, {"y": step, "x": across}
-
-
-def on_ground(ds: xr.Dataset) -> float:
-    """Metres of ground range per metre of slant range in the middle of a scene, level ground."""
-    geometry = geometries_of(ds).reference
-    height = float(ds["height"].mean())
-    lon, lat = image_to_ground(geometry, *geometry.centre, height)
-    return float(1 / np.sin(np.radians(incidence(geometry, lon, lat, height))))
 
 
 def loaded(offsets: xr.Dataset) -> xr.Dataset:

@@ -26,6 +26,7 @@ PRODUCTS = {
     "Glacier_Motion.tif", "Glacier_Motion.qml", "Glacier_Velocity.tif", "Glacier_Velocity.qml",
     "motion.nc", "accuracy.json", "glaciers.csv", "report.html", "run.yaml",
 }  # fmt: skip
+STORES = {"offsets.zarr", "radar_motion.zarr"}
 
 
 def call(*arguments: Any, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -50,14 +51,14 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 def arguments(demo: tuple[Path, str]) -> list[Any]:
     stored = yaml.safe_load((demo[0] / "run.yaml").read_text())
-    names = ("reference", "secondary", "dem", "outlines", "step")
+    names = ("reference", "secondary", "dem", "outlines", "step", "geoid")
     return [part for name in names for part in (f"--{name}", stored[name])]
 
 
 @pytest.mark.slow
 def test_demo_leaves_all_products_and_ends_with_its_table(demo: tuple[Path, str]) -> None:
     folder, text = demo
-    assert {p.name for p in folder.iterdir()} == PRODUCTS | {"input", "offsets.zarr"}
+    assert {p.name for p in folder.iterdir()} == PRODUCTS | STORES | {"input"}
     last = text.splitlines()[-16:]
     for words in ("posts", "coverage", "NMAD, as tracked", "after topography", "on ice"):
         assert any(words in line for line in last), words
@@ -90,7 +91,7 @@ def test_products_hold_what_they_promise(demo: tuple[Path, str]) -> None:
             assert wanted <= set(found)
     opened = gt.open_products(folder).load()
     # what tracking was told survives the file, so that the statistics can be made again
-    assert opened.attrs["template"] == [64, 64]
+    assert opened.attrs["radar_template"] == [64, 48]
     assert opened.glacier.accuracy().to_json() == accuracy
     assert "Stable ground that the fit did not see" in opened.glacier.summary()
     report = (folder / "report.html").read_text()
@@ -143,10 +144,10 @@ def test_interruption_leaves_no_half_product_and_a_second_run_completes(
     assert process.returncode in (130, -signal.SIGINT), errors
     assert "Interrupted" in errors
     left = {p.name for p in out.iterdir()}
-    assert left <= {"offsets.zarr"}
+    assert left <= STORES
     done = call("run", *arguments(demo), "--out", out)
     assert done.returncode == 0, done.stderr
-    assert {p.name for p in out.iterdir()} == PRODUCTS | {"offsets.zarr"}
+    assert {p.name for p in out.iterdir()} == PRODUCTS | STORES
 
 
 @pytest.mark.slow

@@ -140,17 +140,28 @@ def correct(
     out = predicted
     surface: Surface | None = None
     points: Points | None = None
-    if deformation or relief.terms:
+
+    def fitted(given: xr.Dataset) -> tuple[xr.Dataset, Surface, Points]:
         degree = order if deformation else None
         screening = {**filters, "max_speed": None}
-        surface, points = _fit(predicted, ground, relief, degree, screening, noise, dealt)
+        surface, points = _fit(given, ground, relief, degree, screening, noise, dealt)
         applied = surface if deformation else surface.only(surface.relief)
-        out = subtract(predicted, applied, elevation=elevation if applied.relief else None)
+        done = subtract(given, applied, elevation=elevation if applied.relief else None)
+        return done, surface, points
+
+    if deformation or relief.terms:
+        out, surface, points = fitted(predicted)
+    if streaks:
+        out = remove_streaks(out, stable=ground)
+        if surface is not None:
+            # Streaks that leave the first fit askew are cut off with it, so fit again without.
+            kept = {k: out[k] for k in ("dy_streaks", "dy_streak_angle")}
+            without = predicted["dy"] - out["dy_streaks"]
+            out, surface, points = fitted(predicted.assign(dy=without.astype(np.float32)))
+            out = out.assign(kept)
     if elevation is not None and points is not None:
         out = flag_extrapolated(out, elevation, points).assign({str(elevation.name): elevation})
     out = _with_baseline(out, relief, surface)
-    if streaks:
-        out = remove_streaks(out, stable=ground)
     fold = xr.where(ground, spatial_folds(ds, folds=dealt), -1).astype(np.int8)
     out = out.assign(stable=ground, stable_fold=fold)
     if surface is not None and points is not None and deformation and folds > 1:
@@ -238,7 +249,11 @@ def _hold_out(
     terms, so what differs is only which ground they know. So with streaks.
     """
     out = ds.copy()
-    streaks = {k: ds.get(f"d{axis}_streaks") for k, axis in enumerate(COMPONENTS)}
+    streaks = {
+        k: (ds[f"d{axis}_streaks"], float(ds[f"d{axis}_streak_angle"]))
+        for k, axis in enumerate(COMPONENTS)
+        if f"d{axis}_streaks" in ds
+    }
     whole = {
         k: ds[f"d{axis}"] + surface.evaluate(ds, k, surface.terms, elevation)
         for k, axis in enumerate(COMPONENTS)
@@ -252,11 +267,11 @@ def _hold_out(
         here = ds["stable_fold"] == fold
         for k, value in whole.items():
             left = value - other.evaluate(ds, k, surface.terms, elevation)
-            removed = streaks[k]
-            if removed is not None:
+            if k in streaks:
+                removed, angle = streaks[k]
                 left = left + removed
                 ground = np.asarray(ds["stable"].values, bool) & ~np.asarray(here.values)
-                left = left - streaks_of(ds, np.asarray(left.values), ground)
+                left = left - streaks_of(ds, np.asarray(left.values), ground, angle=angle)
             held[k] = xr.where(here, left, held[k])
     for k, axis in enumerate(COMPONENTS):
         out[f"d{axis}_holdout"] = held[k].astype(np.float32)

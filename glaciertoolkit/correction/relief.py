@@ -196,6 +196,12 @@ def baseline_diagnostics(relief: Relief, surface: Surface | None) -> tuple[dict[
         {"units": "m", "long_name": "1-sigma error of the perpendicular baseline"},
     )
     limit = max(AGREEMENT[0], AGREEMENT[1] * abs(known))
+    if relief.method == "baseline" and error > limit:
+        return found, (
+            f"the stable ground fixes the perpendicular baseline only to {error:.0f} m "
+            f"({fitted:.0f} m, the orbits say {known:.0f} m): it spans too little relief, and what "
+            "the orbits predict (topography='geometric') is the sounder correction."
+        )
     if abs(fitted - known) <= limit + SIGNIFICANT * error:
         return found, ""
     return found, (

@@ -14,17 +14,24 @@ from glaciertoolkit.conventions import describe, validate
 from glaciertoolkit.correction.points import require_computed, template_posts
 from glaciertoolkit.errors import ParameterError, StableTerrainError
 from glaciertoolkit.provenance import recorded
+from glaciertoolkit.robust import nmad
 
 Array = npt.NDArray[np.floating[Any]]
 
 COMPONENTS = ("x", "y")
+MOST_TURNED, COARSE, FINE = 45.0, 3.0, 0.1
+"""Degrees: the largest angle of streaks that is looked for, the first and the last step."""
+
+GAIN = 0.01
+"""Share of the scatter that another angle has to take off to be preferred."""
+
 FEWEST = 4
 """Templates of stable ground that a streak needs for a median of its own."""
 
 
 @recorded
 def remove_streaks(
-    ds: xr.Dataset, *, stable: Any, components: tuple[str, ...] = ("y",), angle: float = 0.0
+    ds: xr.Dataset, *, stable: Any, components: tuple[str, ...] = ("y",), angle: float | None = None
 ) -> xr.Dataset:
     """Remove offsets that whole lines of posts have in common.
 
@@ -37,13 +44,15 @@ def remove_streaks(
         Non-glacial ground.
     components : tuple of {"x", "y"}
         Which components have streaks; the ionosphere acts on the azimuth.
-    angle : float
-        Degrees by which the streaks are turned from the direction of x towards that of y.
+    angle : float, optional
+        Degrees by which the streaks are turned from the direction of x towards that of y; without
+        it, the angle at which they explain most of what is left on stable ground.
 
     Returns
     -------
     xarray.Dataset
-        `ds` without the streaks; `dx_streaks`, `dy_streaks` (m), what was removed.
+        `ds` without the streaks; `dx_streaks`, `dy_streaks` (m), what was removed, and
+        `dx_streak_angle`, `dy_streak_angle` (degrees).
 
     Raises
     ------
@@ -71,17 +80,64 @@ def remove_streaks(
     validate(ds, needs=("dx", "dy", "flag"))
     if not components or not set(components) <= set(COMPONENTS):
         raise ParameterError(f"components must be 'x', 'y' or both; got {components!r}.")
-    if not -80 <= angle <= 80:
+    if angle is not None and not -80 <= angle <= 80:
         raise ParameterError(f"angle must lie between -80 and 80 degrees; got {angle!r}.")
     require_computed(ds)
     ground = np.asarray(as_stable(stable, ds).values, bool)
     out = ds.copy()
     for axis in components:
         name = f"d{axis}"
-        streaks = streaks_of(ds, np.asarray(ds[name].values), ground, angle=angle)
+        values = np.asarray(ds[name].values)
+        turn = streak_angle(ds, values, ground) if angle is None else angle
+        streaks = streaks_of(ds, values, ground, angle=turn)
         out[f"{name}_streaks"] = (("y", "x"), streaks)
+        out[f"{name}_streak_angle"] = ((), turn, {"units": "degree"})
         out[name] = (ds[name] - out[f"{name}_streaks"]).astype(np.float32)
     return describe(out)
+
+
+def streak_angle(ds: xr.Dataset, values: Array, ground: npt.NDArray[np.bool_]) -> float:
+    """The angle (degrees) at which bands of posts have most in common on stable ground.
+
+    Parameters
+    ----------
+    ds, values, ground
+        As in `streaks_of`.
+    """
+    # A twentieth of the posts says as much about the direction of bands.
+    every = {k: max(1, c // 4) for k, c in zip(("y", "x"), template_posts(ds), strict=True)}
+    thin = {k: slice(None, None, n) for k, n in every.items()}
+    few = ds[["dx"]].isel(thin)
+    few.attrs = {
+        **ds.attrs,
+        "step": [s * n for s, n in zip(_steps(ds), every.values(), strict=True)],
+    }
+    seen, still = values[thin["y"], thin["x"]], ground[thin["y"], thin["x"]]
+
+    def left(angle: float) -> float:
+        try:
+            rest = (seen - streaks_of(few, seen, still, angle=angle))[still]
+        except StableTerrainError:
+            return np.inf
+        return nmad(rest[np.isfinite(rest)])
+
+    best, width = 0.0, COARSE
+    level = left(best)
+    angles = np.arange(-MOST_TURNED, MOST_TURNED + COARSE / 2, COARSE)
+    while width >= FINE:
+        found = [left(float(a)) for a in angles]
+        k = int(np.argmin(found))
+        # Noise alone prefers one angle or the other; a streak shows.
+        if found[k] < level * (1 - GAIN):
+            best, level = float(angles[k]), found[k]
+        width /= 4
+        angles = best + width * np.arange(-4, 5)
+    return best
+
+
+def _steps(ds: xr.Dataset) -> tuple[int, int]:
+    step = np.atleast_1d(ds.attrs.get("step", 1))
+    return int(step[0]), int(step[-1])
 
 
 def streaks_of(

@@ -15,7 +15,7 @@ from glaciertoolkit.io.gf3_elements import Place, StateVectors
 from glaciertoolkit.io.gf3_files import META, POLARISATIONS, ProductName, parse_name
 from glaciertoolkit.io.gf3_xml import Document
 from glaciertoolkit.sar.geometry import SPEED_OF_LIGHT, RadarGeometry
-from glaciertoolkit.sar.orbits import Orbit, fit_orbit
+from glaciertoolkit.sar.orbits import Orbit, fit_orbit, in_nanoseconds
 
 _SPEED_TOLERANCE = 0.03
 
@@ -131,8 +131,9 @@ class Metadata:
 
     @property
     def mid_time(self) -> np.datetime64:
-        """Time of the middle, UTC."""
-        return self.start + (self.end - self.start) // 2
+        """Time of the middle, UTC, to the microsecond: finer, and files would round it."""
+        middle = self.start + (self.end - self.start) // 2
+        return in_nanoseconds(middle.astype("datetime64[us]"))
 
     def wrong(self, element: str, what: str, way_out: str = "") -> InputError:
         """The error about an element of this file."""

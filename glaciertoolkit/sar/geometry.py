@@ -102,8 +102,8 @@ class RadarGeometry:
 
     @property
     def mid_time(self) -> np.datetime64:
-        """Time of the middle of the image, UTC."""
-        return self.start + np.timedelta64(round(self.duration / 2 * 1e9), "ns")
+        """Time of the middle of the image, UTC, to the microsecond: files would round it."""
+        return self.start + np.timedelta64(round(self.duration / 2 * 1e6) * 1000, "ns")
 
     @property
     def doppler_table(self) -> Array:

@@ -19,6 +19,12 @@ Geoid = str | os.PathLike[str] | float | xr.DataArray
 """What `geoid` may be: see `dem_grid`."""
 
 ELLIPSOIDAL = "ellipsoidal"
+GEOID = "geoid"
+"""Attribute of a Dataset: what the elevations of its DEM were said to be measured from."""
+
+DATUM_TAG = "VERTICAL_DATUM"
+"""Tag of a DEM's file that may say so too."""
+
 MODELS = {"egm96": 5773, "egm2008": 3855}
 EARTH = (-500.0, 9000.0)
 """Metres: no ground is lower or higher."""
@@ -43,7 +49,8 @@ def dem_grid(
         What the elevations are measured from: "ellipsoidal"; a height of the geoid above the
         ellipsoid in metres (about -30 to -60 in High Mountain Asia); a raster of it; or "egm96" or
         "egm2008" where the projection library has the grid. Without it they are taken as
-        ellipsoidal, with a warning.
+        ellipsoidal, with a warning, unless a tag VERTICAL_DATUM of the DEM's file says that they
+        are.
 
     Returns
     -------
@@ -79,10 +86,29 @@ def dem_grid(
             "the DEM holds no heights under the radar scene; choose one that covers it."
         )
     height = np.ascontiguousarray(heights[part])
+    if geoid is None and _says_ellipsoidal(dem):
+        geoid = ELLIPSOIDAL
     height += undulation(geoid, like.isel(y=part[0], x=part[1]))
     out = DemGrid(height, float(lon[0]), edge, float(lat[0]), -edge)
     _check_cover(out, geometry)
     return out
+
+
+def remembered(geoid: Geoid | None) -> dict[str, str | float]:
+    """The attribute that tells later steps what `geoid` was; none for a raster in memory."""
+    if isinstance(geoid, str | os.PathLike):
+        return {GEOID: os.fspath(geoid)}
+    return {GEOID: float(geoid)} if isinstance(geoid, Real) else {}
+
+
+def _says_ellipsoidal(dem: Any) -> bool:
+    """Whether the file of a DEM says that its heights are those above the ellipsoid."""
+    if not isinstance(dem, str | os.PathLike):
+        return False
+    import rasterio
+
+    with rasterio.open(dem) as source:
+        return ELLIPSOIDAL[:6] in str(source.tags().get(DATUM_TAG, "")).lower()
 
 
 def undulation(geoid: Geoid | None, like: xr.Dataset) -> Any:

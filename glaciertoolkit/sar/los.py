@@ -76,7 +76,7 @@ class Combined(NamedTuple):
 def solve_displacement(
     dx: npt.ArrayLike, dy: npt.ArrayLike, sight: Array, track: Array, *,
     normal: Array | None = None, mode: Mode = "surface_parallel",
-    covariance: Covariance | None = None, normal_error: float = 0.0,
+    covariance: Covariance | None = None, normal_error: float = 0.0, blind: float = SINGULAR,
 ) -> Ground:  # fmt: skip
     """Displacement on the ground from its slant-range and azimuth components.
 
@@ -98,13 +98,16 @@ def solve_displacement(
         Variance of dx, covariance, variance of dy (m2).
     normal_error : float
         Standard deviation of the direction of the normal, degrees; adds to `covariance`.
+    blind : float
+        Degrees to the surface within which the direction that the radar does not see is held to
+        lie in it.
 
     Returns
     -------
     Ground
         East, north and up in metres, in single precision where both `dx` and `dy` are. NaN where
         an input is, and where the direction that the radar does not see (across sight and track)
-        lies within a degree of the surface.
+        lies within `blind` degrees of the surface.
 
     Raises
     ------
@@ -116,9 +119,10 @@ def solve_displacement(
     With the rows sight, track and normal in ``M``, ``M d = (dx, dy, 0)``; ``flat`` takes the
     vertical as the normal, which gives ``dx / sin(incidence)`` in ground range for a level track.
 
-    On a slope `flat` is wrong: motion along a surface that falls by `slope` away from the radar is
-    overestimated by ``sin(incidence + slope) / sin(incidence)``: 1.43 at 35 degrees of incidence
-    and 20 of slope, and 0.45 where the surface rises by as much.
+    On a slope `flat` is wrong: of the distance along a surface that falls by `slope` away from the
+    radar it makes ``sin(incidence + slope) / sin(incidence)``: 1.43 at 35 degrees of incidence and
+    20 of slope, and 0.45 where the surface rises by as much (of its horizontal part, which is what
+    a velocity map holds, ``1 / cos(slope)`` more).
 
     References
     ----------
@@ -153,7 +157,7 @@ def solve_displacement(
     ground = np.empty((3, *points[0].shape), batches.precision(x, y))
     errors = None if covariance is None else np.empty_like(ground)
     singular = np.empty(points[0].shape, np.bool_)
-    least, tilt = float(np.sin(np.radians(SINGULAR))), float(np.radians(normal_error))
+    least, tilt = float(np.sin(np.radians(blind))), float(np.radians(normal_error))
     for part in batches.parts(singular.shape):
         here = singular[part].shape
         rho, azimuth, *noise = (batches.points(v, part) for v in points)

@@ -14,7 +14,7 @@ from glaciertoolkit.errors import ParameterError
 from glaciertoolkit.grids import Grid
 from glaciertoolkit.provenance import recorded
 from glaciertoolkit.sar.geometry import RadarPair, geometries_of
-from glaciertoolkit.sar.heights import Geoid, dem_grid
+from glaciertoolkit.sar.heights import GEOID, Geoid, dem_grid
 from glaciertoolkit.sar.los import (
     MODES,
     Mode,
@@ -34,6 +34,7 @@ PARTS = ("geometry", "deformation", "topography", "streaks", "holdout")
 """What was removed from dx and dy, and what is left of it: vectors, which turn like dx and dy."""
 
 COMPONENTS = ("both", "range")
+MOST_CORRELATED = np.float32(0.99)
 ERRORS = ("dx_error", "dy_error", "dxdy_covariance", "range_error", "azimuth_error")
 
 
@@ -41,6 +42,7 @@ ERRORS = ("dx_error", "dy_error", "dxdy_covariance", "range_error", "azimuth_err
 def to_map(
     ds: xr.Dataset, *, dem: str | os.PathLike[str] | Grid, crs: Any = None, posting: float = 12.0,
     mode: str = "surface_parallel", components: str = "both", geoid: Geoid | None = None,
+    singular: float = 3.0,
 ) -> xr.Dataset:  # fmt: skip
     """Bring motion from radar geometry onto a map.
 
@@ -58,12 +60,17 @@ def to_map(
     mode : {"surface_parallel", "flat"}
         The radar sees two components of the motion. The third follows from motion along the
         surface of the DEM, smoothed to the size of a template, or from level motion ("flat", which
-        is wrong by a factor ``sin(incidence + slope) / sin(incidence)`` on slopes).
+        makes ``sin(incidence + slope) / sin(incidence)`` of a distance along a slope).
     components : {"both", "range"}
         "range" leaves the azimuth offsets out, where the ionosphere has spoilt them: the result
         is the part of the motion that points to or from the radar.
     geoid : optional
-        What the elevations are measured from; see `sar.heights.dem_grid`.
+        What the elevations are measured from; see `sar.heights.dem_grid`. What `locate` was told
+        need not be said again.
+    singular : float
+        Posts are NaN where the direction that the radar does not see lies within so many degrees
+        of the surface (steep slopes that face the radar): there an error of the range grows more
+        than tenfold. autoRIFT takes 1.
 
     Returns
     -------
@@ -99,13 +106,16 @@ def to_map(
         )
     if not (np.isfinite(posting) and posting > 0):
         raise ParameterError(f"posting must be a positive number of metres; got {posting!r}.")
+    if not 0 <= singular <= 30:
+        raise ParameterError(f"singular must lie between 0 and 30 degrees; got {singular!r}.")
+    geoid = ds.attrs.get(GEOID) if geoid is None else geoid
     motion: Mode = "flat" if mode == "flat" else "surface_parallel"
     pair = geometries_of(ds)
     grid = map_grid(ds, crs=crs, posting=posting)
     footprint = template_on_ground(ds, pair)
     surface = terrain_at_posts(grid, dem, smooth=float(np.mean(footprint)))
     projector = Projector(ds, pair, grid, surface, dem_grid(dem, pair.reference, geoid=geoid))
-    planes = _filled(ds, projector, motion, components)
+    planes = _filled(ds, _Vectors(ds, pair, motion, components, singular), projector)
     return _dataset(ds, grid, surface, planes, footprint, posting, motion, components)
 
 
@@ -115,7 +125,9 @@ class _Vectors:
     Held in memory: each band of the map needs posts from all over the scene.
     """
 
-    def __init__(self, ds: xr.Dataset, pair: RadarPair, mode: Mode, components: str) -> None:
+    def __init__(
+        self, ds: xr.Dataset, pair: RadarPair, mode: Mode, components: str, singular: float
+    ) -> None:
         self.parts = [p for p in PARTS if f"dx_{p}" in ds]
         self.with_errors = "dx_error" in ds
         names = ["d{}", *(f"d{{}}_{p}" for p in self.parts)]
@@ -128,6 +140,7 @@ class _Vectors:
         }  # fmt: skip
         self.mode: Mode = mode
         self.components = components
+        self.singular = singular
 
     def planes(self, shape: tuple[int, int]) -> dict[str, Array]:
         """Empty planes of the map."""
@@ -176,7 +189,7 @@ class _Vectors:
         """A vector on the ground, and its components along the grid."""
         found = solve_displacement(
             *self._seen(name, take), band.sight, band.track, normal=band.normal, mode=self.mode,
-            covariance=covariance,
+            covariance=covariance, blind=self.singular,
         )  # fmt: skip
         return found, rotate_to_grid(found.east, found.north, band.convergence)
 
@@ -189,12 +202,12 @@ class _Vectors:
             return x**2, np.float32(0), y**2
         both = take.mean(self.covariance) * (self.scale["x"] * self.scale["y"])
         # Between posts the mean of two errors may be less than the root of their mean covariance.
-        return x**2, np.clip(both, -x * y, x * y), y**2
+        most = MOST_CORRELATED * x * y
+        return x**2, np.clip(both, -most, most), y**2
 
 
-def _filled(ds: xr.Dataset, projector: Projector, mode: Mode, components: str) -> dict[str, Array]:
+def _filled(ds: xr.Dataset, vectors: _Vectors, projector: Projector) -> dict[str, Array]:
     """All planes of the map, band by band."""
-    vectors = _Vectors(ds, projector.pair, mode, components)
     known = vectors.fields["dx"]
     planes = vectors.planes(projector.shape)
     row, column = np.empty((2, *projector.shape), np.float32)

@@ -14,7 +14,7 @@ from glaciertoolkit.grids import Grid
 from glaciertoolkit.provenance import recorded
 from glaciertoolkit.sar.geocoding import DemGrid, ground_to_image, image_to_ground, image_to_terrain
 from glaciertoolkit.sar.geometry import RadarGeometry, geometries_of, geometry_of
-from glaciertoolkit.sar.heights import Geoid, dem_grid
+from glaciertoolkit.sar.heights import Geoid, dem_grid, remembered
 from glaciertoolkit.terrain.at_posts import box_mean
 
 Array = npt.NDArray[np.float32]
@@ -70,6 +70,7 @@ def locate(
             geometry, line[part, None], sample[None, :], terrain
         )
     out = ds.assign_coords(longitude=(("y", "x"), lon), latitude=(("y", "x"), lat))
+    out = out.assign_attrs(remembered(geoid))
     mean = under_template(height, ds)
     out["height"] = (("y", "x"), np.where(np.isfinite(lon), mean, np.float32(np.nan)))
     if "flag" in out:

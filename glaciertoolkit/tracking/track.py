@@ -13,7 +13,13 @@ import numpy as np
 import xarray as xr
 
 from glaciertoolkit.blocks import Lattice, map_tiles
-from glaciertoolkit.conventions import GRID_MAPPING, TIME_COORDS, describe, validate
+from glaciertoolkit.conventions import (
+    GRID_MAPPING,
+    TIME_COORDS,
+    describe,
+    in_radar_geometry,
+    validate,
+)
 from glaciertoolkit.errors import GridError, InputError, ParameterError
 from glaciertoolkit.provenance import recorded
 from glaciertoolkit.tracking.parameters import Size, TrackParameters, both_axes
@@ -56,7 +62,8 @@ def track(
         complex (single-look radar). Lazy input gives a lazy result, one task a tile; NumPy input
         is computed at once, in threads.
     template : int or {"y": int, "x": int}
-        Edge of the template, pixels.
+        Edge of the template, pixels. In radar geometry one number counts lines, and the samples
+        are as many as make it about square on the ground; so do `step` and `nested`.
     search : int or {"y": int, "x": int}
         Search radius, pixels: offsets from -search to +search are tried, about the prior if there
         is one.
@@ -188,6 +195,8 @@ def parameters_of(pair: xr.Dataset, **given: Any) -> TrackParameters:
             f"track has no option {', '.join(sorted(unknown))}; it has {', '.join(options)}."
         )
     options |= given
+    if in_radar_geometry(pair):
+        options |= _square_on_ground(pair, options)
     complex_images = _check_images(pair, options["method"])
     oversample = options["oversample"]
     kept = (
@@ -204,6 +213,26 @@ def parameters_of(pair: xr.Dataset, **given: Any) -> TrackParameters:
         oversample=(2 if complex_images else 1) if oversample is None else oversample,
         **{name: options[name] for name in kept},
     )
+
+
+def _square_on_ground(pair: xr.Dataset, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Sizes given as one number of lines, with the samples that make them square on the ground."""
+    from glaciertoolkit.sar.footprint import lines_per_sample, square_step, square_template
+
+    ratio = lines_per_sample(pair)
+    step = options["step"]
+    if isinstance(step, int) and step > 0:
+        step = square_step(step, ratio)
+    across = both_axes(step, "step")[1]
+
+    def square(size: Any) -> Any:
+        one = isinstance(size, int) and not isinstance(size, bool) and size > 0
+        return square_template(size, ratio, step=across) if one else size
+
+    nested = options["nested"]
+    if isinstance(nested, list | tuple):
+        nested = tuple(square(size) for size in nested)
+    return {"step": step, "template": square(options["template"]), "nested": nested}
 
 
 def _templates(template: Size, nested: Sequence[Size]) -> tuple[tuple[int, int], ...]:

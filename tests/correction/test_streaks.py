@@ -31,10 +31,12 @@ def scene(*, amplitude=1.5, noise=0.2, seed=3, ice_speed=6.0, angle=0.0):
     return ds, stable, streaks, ice
 
 
-@pytest.mark.parametrize("angle", [0.0, 30.0])
-def test_streaks_go_and_the_ice_stays(angle):
+@pytest.mark.parametrize("angle", [0.0, 10.0, -30.0])
+@pytest.mark.parametrize("known", [True, False])
+def test_streaks_go_and_the_ice_stays(angle, known):
     ds, stable, streaks, ice = scene(angle=angle)
-    done = gt.remove_streaks(ds, stable=stable, angle=angle)
+    done = gt.remove_streaks(ds, stable=stable, angle=angle if known else None)
+    assert float(done["dy_streak_angle"]) == pytest.approx(angle, abs=1.0)
     left = done["dy"].values
     assert gt.nmad(left[~ice]) < 0.25 < gt.nmad(ds["dy"].values[~ice])
     assert np.median(left[ice]) == pytest.approx(6.0, abs=0.1)

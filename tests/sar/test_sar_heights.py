@@ -9,10 +9,10 @@ from geometries import radar_geometry
 from radar_scene import make_dem
 
 import glaciertoolkit as gt
-from glaciertoolkit.radar_chain import square_on_ground
 from glaciertoolkit.sar.geocoding import image_to_terrain
 from glaciertoolkit.sar.heights import dem_grid
 from glaciertoolkit.sar.resample import Neighbours
+from glaciertoolkit.tracking.track import parameters_of
 
 GEOMETRY = radar_geometry("descending", "right", lines=1600, samples=1200)
 
@@ -69,14 +69,21 @@ def test_a_dem_that_covers_part_of_the_scene_is_said(dem):
 
 
 def test_templates_are_square_on_the_ground():
-    template, step = square_on_ground(GEOMETRY, height=4500.0, template=64, step=4)
-    assert (template, step) == ({"y": 64, "x": 48}, {"y": 4, "x": 3})
+    pixels = np.zeros((GEOMETRY.lines, GEOMETRY.samples), np.complex64)
+    pair = xr.Dataset(
+        {"reference": (("y", "x"), pixels), "secondary": (("y", "x"), pixels)},
+        {"y": GEOMETRY.y, "x": GEOMETRY.x},
+        {"reference_geometry": GEOMETRY.to_json(), "secondary_geometry": GEOMETRY.to_json()},
+    )
+    found = parameters_of(pair, template=64, step=4)
+    assert (found.template, found.step) == ((64, 48), (4, 3))
+    assert parameters_of(pair, template={"y": 64, "x": 64}, step=8).templates == ((64, 64),)
     for size, spacing in ((33, 1), (128, 8), (32, 3)):
-        template, step = square_on_ground(GEOMETRY, height=4500.0, template=size, step=spacing)
-        ground = template["x"] * GEOMETRY.range_spacing / np.sin(np.radians(37))
-        assert ground == pytest.approx(size * GEOMETRY.azimuth_spacing, rel=0.15)
-        assert template["x"] % 2 == size % 2
-        assert step["x"] >= 1
+        found = parameters_of(pair, template=size, step=spacing, nested=(2 * size + size % 2,))
+        for lines, samples in found.templates:
+            ground = samples * GEOMETRY.range_spacing / np.sin(np.radians(37))
+            assert ground == pytest.approx(lines * GEOMETRY.azimuth_spacing, rel=0.15)
+            assert samples % 2 == lines % 2
 
 
 def test_between_posts_what_is_missing_has_no_weight():

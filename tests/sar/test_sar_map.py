@@ -264,3 +264,41 @@ def test_both_directions_make_three_components(dem):
     shifted = coarse.assign_coords(x=coarse["x"] + 1.0)
     with pytest.raises(gt.GlacierToolkitError, match="no posts in common"):
         gt.combine_passes([maps[0], shifted])
+
+
+def test_what_the_heights_are_measured_from_is_said_once(dem, tmp_path):
+    reference, secondary = pair_of()
+    offsets = offsets_of(reference, secondary, dem)
+    ds = gt.locate(offsets, dem=dem, geoid=-40.0)
+    assert ds.attrs["geoid"] == -40.0
+    on_map = gt.to_map(ds, dem=dem, posting=48.0)
+    known = np.isfinite(on_map["height"].values)
+    undulation = (on_map["height"] - gt.match_raster(dem, on_map)).values[known]
+    assert np.median(undulation) == pytest.approx(-40.0, abs=1.0)
+    file = tmp_path / "dem.tif"
+    dem.rio.to_raster(file, tags={"VERTICAL_DATUM": "WGS84 ellipsoidal heights"})
+    gt.locate(offsets, dem=file)  # no warning
+
+
+def test_slopes_that_face_the_radar_are_left_out_as_asked(dem):
+    reference, secondary = pair_of()
+    ds = gt.locate(offsets_of(reference, secondary, dem), dem=dem, geoid="ellipsoidal")
+    lost = []
+    for degrees in (1.0, 3.0, 15.0):
+        found = gt.to_map(ds, dem=dem, posting=24.0, singular=degrees)
+        flagged = (found["flag"].values & Flag.SINGULAR) > 0
+        assert np.isnan(found["dx"].values[flagged]).all()
+        lost.append(int(flagged.sum()))
+    assert lost[0] <= lost[1] < lost[2]
+    with pytest.raises(gt.GlacierToolkitError, match="singular"):
+        gt.to_map(ds, dem=dem, singular=90.0)
+
+
+def test_too_little_relief_for_a_baseline_is_said():
+    level = make_dem(height=lambda x, y: 4800 + 20 * np.sin(x / 1000.0) + 0 * y)
+    reference, secondary = pair_of()
+    offsets = offsets_of(reference, secondary, level, noise=0.2)
+    ds = gt.locate(offsets, dem=level, geoid="ellipsoidal")
+    with pytest.warns(gt.GlacierToolkitWarning) as said:
+        gt.correct(ds, stable=True, topography="baseline", noise=False)
+    assert any("sounder correction" in str(w.message) or "little" in str(w.message) for w in said)
