@@ -278,6 +278,10 @@ def _lazy(
     )
 
 
+STORED = 512
+"""Posts along an edge of a chunk of a store: a file for each small tile would take long to read."""
+
+
 def is_lazy(ds: xr.Dataset | xr.DataArray) -> bool:
     """Whether any variable of `ds` is a Dask collection."""
     import dask
@@ -336,11 +340,15 @@ def _retyped(ds: xr.Dataset, kind: str, dtype: Any) -> xr.Dataset:
 
 
 def _regular(ds: xr.Dataset) -> xr.Dataset:
-    """`ds` with chunks of one size along each dimension, as a Zarr store needs them."""
+    """`ds` with chunks of one size along each dimension, as a Zarr store needs them.
+
+    Whole tiles, as many as make a chunk worth its file.
+    """
     if not is_lazy(ds):
         return ds.copy()
     out = ds.unify_chunks()
-    return out.chunk({dim: max(sizes) for dim, sizes in out.chunksizes.items()})
+    largest = {dim: max(sizes) for dim, sizes in out.chunksizes.items()}
+    return out.chunk({dim: n * max(1, STORED // n) for dim, n in largest.items()})
 
 
 def open_checkpoint(path: str | os.PathLike[str]) -> xr.Dataset:

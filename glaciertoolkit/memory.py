@@ -27,3 +27,19 @@ def return_freed_arrays() -> bool:
         return bool(ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE))
     except (OSError, AttributeError):
         return False
+
+
+def trim() -> bool:
+    """Give back what the C library still holds of freed memory; after a large step.
+
+    Returns
+    -------
+    bool
+        Whether anything was given back.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        return bool(ctypes.CDLL(None).malloc_trim(0))
+    except (OSError, AttributeError):
+        return False

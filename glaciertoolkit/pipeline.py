@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +25,8 @@ from glaciertoolkit.correction.surface import polynomial_terms
 from glaciertoolkit.errors import FileError, GlacierToolkitError
 from glaciertoolkit.io.atomic import atomic_folder
 from glaciertoolkit.io.images import open_pair
-from glaciertoolkit.io.products import to_products
-from glaciertoolkit.memory import return_freed_arrays
+from glaciertoolkit.io.products import open_products, to_products
+from glaciertoolkit.memory import return_freed_arrays, trim
 from glaciertoolkit.motion import velocity
 from glaciertoolkit.provenance import history
 from glaciertoolkit.sar.footprint import ground_per_slant
@@ -35,6 +36,7 @@ from glaciertoolkit.settings import EVERYWHERE, Settings, to_yaml
 from glaciertoolkit.stats.glaciers import glaciers
 from glaciertoolkit.stats.topography import topography
 from glaciertoolkit.terrain import stable_terrain
+from glaciertoolkit.tracking.correlation import release_scratch
 from glaciertoolkit.tracking.track import track
 from glaciertoolkit.uncertainty import Accuracy, accuracy
 
@@ -137,24 +139,42 @@ def run(
     _check_corrections(offsets, settings, radar=radar)
     with stage("Tracking"):
         offsets = _computed(offsets, settings, folder)
-        offsets = radar_chain.loaded(offsets) if radar else offsets.load()
+        release_scratch()
+        trim()
     with stage("Correcting"):
         motion = correct(
-            offsets, stable=ground, dem=settings.dem, topography=settings.relief,
+            radar_chain.loaded(offsets) if radar else offsets.load(),
+            stable=ground, dem=settings.dem, topography=settings.relief,
             **settings.group(*FITTING, *FILTERING),
         )  # fmt: skip
-        residuals = residuals_by_step(offsets, motion)
-        # For the share of posts that tracking measured; the rest is in the checkpoint.
-        offsets = offsets[["dx"]].reset_coords(drop=True)
-    if radar:
-        with stage("Going to the map"):
+        if radar:
+            # From here on on disk: a scene in radar geometry and its map do not fit side by side.
             motion = radar_chain.stored(motion, folder)
-            motion = radar_chain.onto_map(motion, settings)
-    with stage("Assessing"):
-        result = _assess(offsets, velocity(motion), residuals, settings, folder)
-    with stage("Writing the products"):
-        _write(result, settings, folder, overwrite=overwrite)
-    return result
+    del ground
+    trim()
+    with _final(motion, settings, folder, stage) as ds:
+        with stage("Assessing"):
+            result = _assess(offsets, motion, ds, settings, folder)
+        with stage("Writing the products"):
+            _write(result, settings, folder, overwrite=overwrite)
+    # What lay aside is gone; the products hold the same.
+    return replace(result, velocity=open_products(folder)) if radar else result
+
+
+@contextmanager
+def _final(
+    motion: xr.Dataset, settings: Settings, folder: Path, stage: Stage
+) -> Iterator[xr.Dataset]:
+    """Velocity on the map; of a radar pair it lies on disk as long as the context lasts."""
+    if not in_radar_geometry(motion):
+        yield velocity(motion)
+        return
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".map-") as aside:
+        with stage("Going to the map"):
+            store = Path(aside) / "map.zarr"
+            ds = checkpoint(velocity(radar_chain.onto_map(motion, settings)), store)
+            trim()
+        yield ds
 
 
 def _map_offsets(pair: xr.Dataset, settings: Settings) -> xr.Dataset:
@@ -177,14 +197,14 @@ def _tracked(pair: xr.Dataset, settings: Settings, **options: Any) -> xr.Dataset
 
 
 def _assess(
-    offsets: xr.Dataset, ds: xr.Dataset, residuals: Residuals, settings: Settings, folder: Path
+    offsets: xr.Dataset, motion: xr.Dataset, ds: xr.Dataset, settings: Settings, folder: Path
 ) -> Result:
     dem, outlines = settings.dem, settings.outlines
     return Result(
         offsets=offsets,
         velocity=ds,
         accuracy=accuracy(ds),
-        residuals=residuals,
+        residuals=residuals_by_step(offsets, motion),
         glaciers=glaciers(ds, outlines) if outlines else None,
         by_elevation=topography(ds, dem, outlines=outlines) if dem else None,
         files={name: folder / name for name in _product_names(settings)},

@@ -92,7 +92,7 @@ def write_report(
 
     validate(velocity, needs=("v",))
     page = render(
-        velocity=velocity.compute(),
+        velocity=velocity,
         raw=raw, accuracy=accuracy, steps=steps, topography=topography, glaciers=glaciers,
         history=history, title=title, parameters=parameters, dem=dem, outlines=outlines,
     )  # fmt: skip
@@ -154,7 +154,7 @@ def render(
 def _thinned(velocity: xr.Dataset) -> xr.Dataset:
     """Every post that a figure can show: more would cost memory and not be seen."""
     every = {k: slice(None, None, -(-velocity.sizes[k] // MOST_DRAWN)) for k in ("y", "x")}
-    return velocity.isel(every)
+    return velocity.isel(every).compute()
 
 
 def _relief(velocity: xr.Dataset, dem: Any) -> xr.DataArray | None:

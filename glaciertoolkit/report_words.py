@@ -12,6 +12,7 @@ from glaciertoolkit.conventions import interval_days
 from glaciertoolkit.report_figures import signed
 from glaciertoolkit.robust import nmad
 from glaciertoolkit.styles import pretty_units
+from glaciertoolkit.words import radar_sentence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,6 +135,8 @@ def headline(
             f"Motion of the surface between {_date(ds, 'reference_time')} and "
             f"{_date(ds, 'secondary_time')}, {interval_days(ds):g} days later."
         )
+    if sentence := radar_sentence(ds):
+        said.append(sentence)
     covered = f"{share:.1f} % of {ds['v'].size:,} posts have a velocity, one post every "
     covered += f"{spacing(ds):g} m"
     if raw is not None and "dx" in raw:

@@ -55,6 +55,8 @@ def summary(ds: xr.Dataset) -> Summary:
         Several lines of text.
     """
     lines = [_headline(ds), *_dates(ds), *_coverage(ds), *_speed(ds)]
+    if sentence := radar_sentence(ds):
+        lines.append(sentence)
     steps = [step["step"] for step in history(ds)]
     if steps:
         lines.append("Steps: " + " -> ".join(steps) + ".")
@@ -62,6 +64,25 @@ def summary(ds: xr.Dataset) -> Summary:
         lines += [f"Warning: {text}" for text in str(ds["correction_warnings"].item()).split("\n")]
     lines += _accuracy(ds)
     return Summary("\n".join(lines))
+
+
+def radar_sentence(ds: xr.Dataset) -> str | None:
+    """How a map was made from radar geometry: baseline, direction of the motion; None if not so."""
+    if "baseline_orbit" not in ds:
+        return None
+    known = float(ds["baseline_orbit"])
+    said = f"From two passes of a radar {abs(known):.0f} m apart (perpendicular baseline"
+    if "baseline_perpendicular" in ds:
+        fitted, error = (float(ds[f"baseline_perpendicular{k}"]) for k in ("", "_error"))
+        said += f" {known:.0f} m by the orbits, {fitted:.0f} \u00b1 {error:.0f} m by the ground"
+    said += ")"
+    ways = {"surface_parallel": "along the surface", "flat": "level"}
+    how = ways.get(str(ds.attrs.get("motion")))
+    if how:
+        said += f"; on the map the motion is held to be {how}"
+    if ds.attrs.get("components") == "range":
+        said += ", and only its part towards or away from the radar was measured"
+    return said + "."
 
 
 def _headline(ds: xr.Dataset) -> str:

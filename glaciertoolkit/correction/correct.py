@@ -9,14 +9,13 @@ import numpy as np
 import xarray as xr
 
 from glaciertoolkit.conventions import describe, in_radar_geometry, validate
-from glaciertoolkit.correction.deformation import subtract
-from glaciertoolkit.correction.fit import fit_surface, fit_terms
+from glaciertoolkit.correction.fit import fit_terms
+from glaciertoolkit.correction.joint import JointFit
 from glaciertoolkit.correction.noise import filter_noise
 from glaciertoolkit.correction.points import (
     FOLDS,
     Points,
     require_computed,
-    select_points,
     spatial_folds,
 )
 from glaciertoolkit.correction.relief import (
@@ -25,7 +24,6 @@ from glaciertoolkit.correction.relief import (
     baseline_diagnostics,
     method_of,
     prepare,
-    significant,
 )
 from glaciertoolkit.correction.streaks import remove_streaks, streaks_of
 from glaciertoolkit.correction.surface import COMPONENTS, Surface, polynomial_terms
@@ -137,28 +135,10 @@ def correct(
     _check_ready(ds, dem, topography)
     predicted, relief = prepare(ds, dem, topography, stable=ground)
     elevation = relief.elevation
-    out = predicted
-    surface: Surface | None = None
-    points: Points | None = None
-
-    def fitted(given: xr.Dataset) -> tuple[xr.Dataset, Surface, Points]:
-        degree = order if deformation else None
-        screening = {**filters, "max_speed": None}
-        surface, points = _fit(given, ground, relief, degree, screening, noise, dealt)
-        applied = surface if deformation else surface.only(surface.relief)
-        done = subtract(given, applied, elevation=elevation if applied.relief else None)
-        return done, surface, points
-
-    if deformation or relief.terms:
-        out, surface, points = fitted(predicted)
+    fit = JointFit(ground, relief, order, deformation, noise, {**filters, "max_speed": None}, dealt)
+    out, surface, points = fit.remove(predicted)
     if streaks:
-        out = remove_streaks(out, stable=ground)
-        if surface is not None:
-            # Streaks that leave the first fit askew are cut off with it, so fit again without.
-            kept = {k: out[k] for k in ("dy_streaks", "dy_streak_angle")}
-            without = predicted["dy"] - out["dy_streaks"]
-            out, surface, points = fitted(predicted.assign(dy=without.astype(np.float32)))
-            out = out.assign(kept)
+        out, surface, points = fit.remove_again(predicted, remove_streaks(out, stable=ground))
     if elevation is not None and points is not None:
         out = flag_extrapolated(out, elevation, points).assign({str(elevation.name): elevation})
     out = _with_baseline(out, relief, surface)
@@ -201,43 +181,6 @@ def _with_baseline(ds: xr.Dataset, relief: Relief, surface: Surface | None) -> x
         earlier = [str(ds["correction_warnings"].item())] if "correction_warnings" in ds else []
         out["correction_warnings"] = ((), "\n".join([*earlier, message]))
     return out
-
-
-def _fit(
-    ds: xr.Dataset, ground: xr.DataArray, relief: Relief, order: int | None,
-    filters: dict[str, Any], noise: bool, folds: int,
-) -> tuple[Surface, Points]:  # fmt: skip
-    """Fit, remove the outliers that show only in the corrected field, and fit again."""
-    elevation = relief.elevation
-    screened = filter_noise(ds, **filters) if noise else ds
-    points = select_points(screened, stable=ground, elevation=elevation, folds=folds)
-    with warnings.catch_warnings():
-        # The second fit repeats whatever the first one has to say.
-        warnings.simplefilter("ignore", GlacierToolkitWarning)
-        first = _surface(points, screened, order, relief)
-    if noise:
-        residual = subtract(screened, first, elevation=elevation if first.relief else None)
-        valid = np.isfinite(filter_noise(residual, **filters)["dx"])
-        screened = screened.assign(dx=screened["dx"].where(valid), dy=screened["dy"].where(valid))
-        points = select_points(screened, stable=ground, elevation=elevation, folds=folds)
-    return _surface(points, screened, order, relief), points
-
-
-def _surface(points: Points, ds: xr.Dataset, order: int | None, relief: Relief) -> Surface:
-    """The surface through the points; a term that only mends the orbits has to be significant."""
-
-    def fit(terms: tuple[str, ...]) -> Surface:
-        elevation = relief.elevation if terms else None
-        return fit_surface(
-            points, ds, order=order, elevation=elevation, relief=terms, sine=relief.sine
-        )
-
-    if not relief.optional:
-        return fit(relief.terms)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", GlacierToolkitWarning)
-        mended = fit(relief.terms)
-    return mended if significant(mended) else fit(())
 
 
 def _hold_out(

@@ -142,6 +142,12 @@ class _Vectors:
         self.components = components
         self.singular = singular
 
+    def release(self) -> None:
+        """Forget the fields, which the rest of the map does not need."""
+        self.fields.clear()
+        self.whole.clear()
+        self.covariance = None
+
     def planes(self, shape: tuple[int, int]) -> dict[str, Array]:
         """Empty planes of the map."""
         names = ["dx", "dy", "dz", "range_offset", "azimuth_offset", "height"]
@@ -214,7 +220,7 @@ def _filled(ds: xr.Dataset, vectors: _Vectors, projector: Projector) -> dict[str
     for band in projector.bands():
         row[band.rows], column[band.rows] = band.row, band.column
         vectors.fill(planes, band, Neighbours.of(band.row, band.column, known))
-    del vectors
+    vectors.release()
     # One at a time: what is stored need not be in memory all at once.
     for name in _scalars(ds):
         values = ds[name].values
@@ -254,7 +260,7 @@ def _dataset(
     """The planes on the map, with what describes the whole scene."""
     out = grid.assign({name: (("y", "x"), values) for name, values in planes.items()})
     out = out.assign({k: surface[k] for k in ("elevation", "slope", "aspect")})
-    small = {k: v for k, v in ds.variables.items() if not {"y", "x"} & set(v.dims)}
+    small = {k: v.compute() for k, v in ds.variables.items() if not {"y", "x"} & set(v.dims)}
     out = out.assign({k: v for k, v in small.items() if k in ds.data_vars})
     out = out.assign_coords(
         {k: v for k, v in small.items() if k in (*TIME_COORDS, "component", "term")}

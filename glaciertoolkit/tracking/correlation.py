@@ -73,6 +73,11 @@ def scratch() -> Iterator[Scratch]:
         _idle.append(own)
 
 
+def release_scratch() -> None:
+    """Drop the working memory that tiles have left for the next ones."""
+    _idle.clear()
+
+
 class Cells(NamedTuple):
     """How templates divide into cells of step x step pixels: whole ones and a remainder."""
 

@@ -1,0 +1,96 @@
+"""Deformation and topography fitted together, twice: the second time without what was no ground."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from glaciertoolkit.correction.deformation import subtract
+from glaciertoolkit.correction.fit import fit_surface
+from glaciertoolkit.correction.noise import filter_noise
+from glaciertoolkit.correction.points import Points, select_points
+from glaciertoolkit.correction.relief import Relief, significant
+from glaciertoolkit.correction.surface import Surface
+from glaciertoolkit.errors import GlacierToolkitWarning
+
+Removed = tuple[xr.Dataset, Surface | None, Points | None]
+"""What is left, the surface that was taken off and its points; None where nothing was fitted."""
+
+STREAKS = ("dy_streaks", "dy_streak_angle")
+
+
+@dataclass(frozen=True)
+class JointFit:
+    """How the surface is fitted; parameters as those of `correct`.
+
+    `filters` are the options of `filter_noise`, with which outliers are kept from the fit.
+    """
+
+    ground: xr.DataArray
+    relief: Relief
+    order: int
+    deformation: bool
+    noise: bool
+    filters: dict[str, Any]
+    folds: int
+
+    def remove(self, ds: xr.Dataset) -> Removed:
+        """Fit the surface on stable ground, subtract it everywhere."""
+        if not (self.deformation or self.relief.terms):
+            return ds, None, None
+        surface, points = self.fit(ds)
+        applied = surface if self.deformation else surface.only(surface.relief)
+        elevation = self.relief.elevation if applied.relief else None
+        return subtract(ds, applied, elevation=elevation), surface, points
+
+    def remove_again(self, ds: xr.Dataset, without_streaks: xr.Dataset) -> Removed:
+        """As `remove`, of what is left of `ds` without the streaks found meanwhile.
+
+        Streaks leave the first fit askew, and what was askew went into them.
+        """
+        if not (self.deformation or self.relief.terms):
+            return without_streaks, None, None
+        calm = (ds["dy"] - without_streaks["dy_streaks"]).astype(np.float32)
+        out, surface, points = self.remove(ds.assign(dy=calm))
+        return out.assign({k: without_streaks[k] for k in STREAKS}), surface, points
+
+    def fit(self, ds: xr.Dataset) -> tuple[Surface, Points]:
+        """Fit, remove the outliers that show only in the corrected field, and fit again."""
+        elevation = self.relief.elevation
+        screened = filter_noise(ds, **self.filters) if self.noise else ds
+        points = self._points(screened)
+        with warnings.catch_warnings():
+            # The second fit repeats whatever the first one has to say.
+            warnings.simplefilter("ignore", GlacierToolkitWarning)
+            first = self._surface(points, screened)
+        if self.noise:
+            residual = subtract(screened, first, elevation=elevation if first.relief else None)
+            valid = np.isfinite(filter_noise(residual, **self.filters)["dx"])
+            screened = screened.assign({k: screened[k].where(valid) for k in ("dx", "dy")})
+            points = self._points(screened)
+        return self._surface(points, screened), points
+
+    def _points(self, ds: xr.Dataset) -> Points:
+        elevation = self.relief.elevation
+        return select_points(ds, stable=self.ground, elevation=elevation, folds=self.folds)
+
+    def _surface(self, points: Points, ds: xr.Dataset) -> Surface:
+        """The surface through the points; a term that only mends the orbits must be significant."""
+        order = self.order if self.deformation else None
+
+        def through(terms: tuple[str, ...]) -> Surface:
+            elevation = self.relief.elevation if terms else None
+            return fit_surface(
+                points, ds, order=order, elevation=elevation, relief=terms, sine=self.relief.sine
+            )
+
+        if not self.relief.optional:
+            return through(self.relief.terms)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", GlacierToolkitWarning)
+            mended = through(self.relief.terms)
+        return mended if significant(mended) else through(())
