@@ -16,6 +16,7 @@ from glaciertoolkit.simulate.kernels import (
     _cubic,
     _cubic_slope,
     _value,
+    blend_grid,
     ice_displacement,
 )
 
@@ -68,35 +69,23 @@ def _through(t: float) -> tuple[float, float, float, float]:
 
 
 @njit(nogil=True, cache=True)
-def lattice_grid(field: Any, ys: Any, xs: Any, out: Any) -> None:
-    """A field on the nodes of a lattice at `ys` x `xs` (in nodes), into `out`."""
-    ny, nx = field.shape
-    weights = np.empty((xs.size, 4))
-    first = np.empty(xs.size, np.int64)
-    for j in range(xs.size):
-        first[j], t = _cell(xs[j], nx)
+def _lattice_weights(places: Any, nodes: int) -> tuple[Any, Any]:
+    """First of the four nodes around each place, and their weights."""
+    first, weights = np.empty(places.size, np.int64), np.empty((places.size, 4))
+    for j in range(places.size):
+        first[j], t = _cell(places[j], nodes)
         w = _through(t)
         for k in range(4):
             weights[j, k] = w[k]
-    line = np.empty(nx)
-    for i in range(ys.size):
-        top, t = _cell(ys[i], ny)
-        w = _through(t)
-        for j in range(first[0], first[xs.size - 1] + 4):
-            line[j] = (
-                w[0] * field[top, j]
-                + w[1] * field[top + 1, j]
-                + w[2] * field[top + 2, j]
-                + w[3] * field[top + 3, j]
-            )
-        for j in range(xs.size):
-            k = first[j]
-            out[i, j] = (
-                weights[j, 0] * line[k]
-                + weights[j, 1] * line[k + 1]
-                + weights[j, 2] * line[k + 2]
-                + weights[j, 3] * line[k + 3]
-            )
+    return first, weights
+
+
+@njit(nogil=True, cache=True)
+def lattice_grid(field: Any, ys: Any, xs: Any, out: Any) -> None:
+    """A field on the nodes of a lattice at `ys` x `xs` (in nodes), into `out`."""
+    top, wy = _lattice_weights(ys, field.shape[0])
+    left, wx = _lattice_weights(xs, field.shape[1])
+    blend_grid(field, top, wy, left, wx, out)
 
 
 @njit(nogil=True, cache=True)

@@ -65,37 +65,48 @@ def _value(coefficients: Any, i: int, j: int, wy: Weights, wx: Weights) -> Any:
 
 
 @njit(nogil=True, cache=True)
+def blend_grid(field: Any, top: Any, wy: Any, left: Any, wx: Any, out: Any) -> None:
+    """Weighted means of four by four nodes of `field`, from (`top`, `left`) on, into `out`.
+
+    The places are a grid: `wy` (rows, 4) and `wx` (columns, 4), ascending.
+    """
+    line = np.empty(field.shape[1])
+    for i in range(top.size):
+        k, w = top[i], wy[i]
+        for j in range(left[0], left[left.size - 1] + 4):
+            line[j] = (
+                w[0] * field[k, j]
+                + w[1] * field[k + 1, j]
+                + w[2] * field[k + 2, j]
+                + w[3] * field[k + 3, j]
+            )
+        for j in range(left.size):
+            k, w = left[j], wx[j]
+            out[i, j] = (
+                w[0] * line[k] + w[1] * line[k + 1] + w[2] * line[k + 2] + w[3] * line[k + 3]
+            )
+
+
+@njit(nogil=True, cache=True)
+def _spline_weights(places: Any, nodes: int, derivative: bool) -> tuple[Any, Any]:
+    """First of the four nodes around each place, and their weights."""
+    first, weights = np.empty(places.size, np.int64), np.empty((places.size, 4))
+    for j in range(places.size):
+        first[j], t = _cell(places[j], nodes)
+        w = _cubic_slope(t) if derivative else _cubic(t)
+        for k in range(4):
+            weights[j, k] = w[k]
+    return first, weights
+
+
+@njit(nogil=True, cache=True)
 def spline_grid(
     coefficients: Any, ys: Any, xs: Any, derivative_y: bool, derivative_x: bool, out: Any
 ) -> None:
     """The spline (or a first derivative, per index) on the grid `ys` x `xs`, into `out`."""
-    ny, nx = coefficients.shape
-    weights = np.empty((xs.size, 4))
-    first = np.empty(xs.size, np.int64)
-    for j in range(xs.size):
-        first[j], t = _cell(xs[j], nx)
-        w = _cubic_slope(t) if derivative_x else _cubic(t)
-        for k in range(4):
-            weights[j, k] = w[k]
-    line = np.empty(nx)
-    for i in range(ys.size):
-        top, t = _cell(ys[i], ny)
-        w = _cubic_slope(t) if derivative_y else _cubic(t)
-        for j in range(first[0], first[xs.size - 1] + 4):
-            line[j] = (
-                w[0] * coefficients[top, j]
-                + w[1] * coefficients[top + 1, j]
-                + w[2] * coefficients[top + 2, j]
-                + w[3] * coefficients[top + 3, j]
-            )
-        for j in range(xs.size):
-            k = first[j]
-            out[i, j] = (
-                weights[j, 0] * line[k]
-                + weights[j, 1] * line[k + 1]
-                + weights[j, 2] * line[k + 2]
-                + weights[j, 3] * line[k + 3]
-            )
+    top, wy = _spline_weights(ys, coefficients.shape[0], derivative_y)
+    left, wx = _spline_weights(xs, coefficients.shape[1], derivative_x)
+    blend_grid(coefficients, top, wy, left, wx, out)
 
 
 @njit(nogil=True, cache=True)
