@@ -128,10 +128,8 @@ class _Vectors:
     def __init__(
         self, ds: xr.Dataset, pair: RadarPair, mode: Mode, components: str, singular: float
     ) -> None:
-        self.parts = [p for p in PARTS if f"dx_{p}" in ds]
         self.with_errors = "dx_error" in ds
-        names = ["d{}", *(f"d{{}}_{p}" for p in self.parts)]
-        names += ["d{}_error"] if self.with_errors else []
+        names = ["d{}", "d{}_error"] if self.with_errors else ["d{}"]
         self.fields = {n.format(a): ds[n.format(a)].values for n in names for a in "xy"}
         self.covariance = ds["dxdy_covariance"].values if "dxdy_covariance" in ds else None
         self.whole = {k: ds[k].values for k in _OUTSIDE if k in ds}
@@ -141,6 +139,15 @@ class _Vectors:
         self.mode: Mode = mode
         self.components = components
         self.singular = singular
+
+    def take_part(self, ds: xr.Dataset, part: str) -> None:
+        """Hold one of the vectors that the corrections removed in place of the measurement."""
+        self.fields = {f"d{a}": ds[f"d{a}_{part}"].values for a in "xy"}
+
+    def fill_part(self, planes: dict[str, Array], part: str, band: Band, take: Neighbours) -> None:
+        """One band of the planes of that vector."""
+        found = self._solved("d{}", band, take)[1]
+        planes[f"dx_{part}"][band.rows], planes[f"dy_{part}"][band.rows] = found
 
     def release(self) -> None:
         """Forget the fields, which the rest of the map does not need."""
@@ -153,7 +160,6 @@ class _Vectors:
         names = ["dx", "dy", "dz", "range_offset", "azimuth_offset", "height"]
         names += ["incidence", "local_incidence"]
         names += list(ERRORS) if self.with_errors else []
-        names += [f"d{axis}_{p}" for p in self.parts for axis in "xy"]
         planes: dict[str, Array] = {name: np.full(shape, np.nan, np.float32) for name in names}
         return planes | {name: np.zeros(shape, v.dtype) for name, v in self.whole.items()}
 
@@ -173,9 +179,6 @@ class _Vectors:
             planes["dxdy_covariance"][rows] = turned[1]
             planes["range_error"][rows] = np.sqrt(covariance[0])
             planes["azimuth_error"][rows] = np.sqrt(covariance[2])
-        for part in self.parts:
-            found = self._solved(f"d{{}}_{part}", band, take)[1]
-            planes[f"dx_{part}"][rows], planes[f"dy_{part}"][rows] = found
         planes["height"][rows] = band.height
         planes["incidence"][rows] = np.degrees(np.arccos(-band.sight[2]))
         planes["local_incidence"][rows] = local_incidence(band.sight, band.normal)
@@ -221,13 +224,19 @@ def _filled(ds: xr.Dataset, vectors: _Vectors, projector: Projector) -> dict[str
         row[band.rows], column[band.rows] = band.row, band.column
         vectors.fill(planes, band, Neighbours.of(band.row, band.column, known))
     vectors.release()
-    # One at a time: what is stored need not be in memory all at once.
+    # From here on one at a time: what is stored need not be in memory all at once.
+    for part in (p for p in PARTS if f"dx_{p}" in ds):
+        vectors.take_part(ds, part)
+        planes |= {f"d{a}_{part}": np.full(projector.shape, np.nan, np.float32) for a in "xy"}
+        for band in projector.bands():
+            vectors.fill_part(planes, part, band, Neighbours.of(band.row, band.column, known))
+    vectors.release()
     for name in _scalars(ds):
         values = ds[name].values
         planes[name] = np.full(projector.shape, np.nan, np.float32)
         for first in range(0, projector.shape[0], ROWS):
-            part = slice(first, first + ROWS)
-            planes[name][part] = Neighbours.of(row[part], column[part], known).mean(values)
+            rows = slice(first, first + ROWS)
+            planes[name][rows] = Neighbours.of(row[rows], column[rows], known).mean(values)
     return planes
 
 
