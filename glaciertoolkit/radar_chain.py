@@ -96,7 +96,9 @@ def _unrefined(pair: xr.Dataset, reason: str) -> xr.Dataset:
 
 def tracking_options(pair: xr.Dataset, settings: Settings) -> dict[str, Any]:
     """Template, step and prior for `track`: about what the orbits predict."""
-    prior = predict_offsets(pair, dem=settings.dem or "", geoid=quietly(settings))
+    # The first step that needs the terrain is the one that says what is missing.
+    geoid = quietly(settings) if settings.geolocation else geoid_of(settings)
+    prior = predict_offsets(pair, dem=settings.dem or "", geoid=geoid)
     return {
         "prior": prior[["dx", "dy"]],
         "template": settings.template,

@@ -132,6 +132,7 @@ def render(
         "headline": words.headline(velocity, raw=raw, accuracy=accuracy, history=done),
         "cards": words.cards(velocity, accuracy, ice=_ice(velocity, table)),
         "figures": _figures(drawn, steps, by_elevation, shade=shade, outlines=table),
+        "radar": "baseline_orbit" in velocity,
         "shaded": shade is not None,
         "outlined": table is not None,
         "flags": _flag_rows(velocity),

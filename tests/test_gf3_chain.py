@@ -33,11 +33,13 @@ from gf3_scene import (
 from numpy.typing import NDArray
 
 import glaciertoolkit as gt
+from glaciertoolkit import radar_chain
 from glaciertoolkit.errors import DateError, InputError, ParameterError
 from glaciertoolkit.pipeline import Result, run
 from glaciertoolkit.sar.geocoding import image_to_terrain
 from glaciertoolkit.sar.geometry import geometry_of
 from glaciertoolkit.sar.heights import dem_grid
+from glaciertoolkit.settings import Settings
 
 NMAD, MEDIAN = 0.3, 0.1
 """Metres on held-out stable ground, the worse component."""
@@ -357,3 +359,21 @@ def test_heights_of_an_unknown_kind_are_warned_of(scene: Written, tmp_path: Path
         warnings.simplefilter("error")
         gt.predict_offsets(pair, dem=untold, geoid=-30.0)
         gt.predict_offsets(pair, dem=untold, geoid="ellipsoidal")
+
+
+@pytest.mark.parametrize("geolocation", [True, False])
+def test_a_run_warns_of_them_whatever_it_leaves_out(
+    scene: Written, tmp_path: Path, geolocation: bool
+) -> None:
+    files = scene.files["reference"], scene.files["secondary"]
+    settings = Settings.of(
+        reference=files[0], secondary=files[1], outlines=scene.files["outlines"],
+        dem=copied_dem(scene, tmp_path / "dem.tif"), geolocation=geolocation,
+    )  # fmt: skip
+
+    def begin() -> None:
+        pair = radar_chain.refined_geometry(scene.pair(), settings)
+        radar_chain.tracking_options(pair, settings)
+
+    with pytest.warns(gt.GlacierToolkitWarning, match="above the ellipsoid"):
+        begin()

@@ -139,8 +139,11 @@ def correct(
     out, surface, points = fit.remove(predicted)
     if streaks:
         out, surface, points = fit.remove_again(predicted, remove_streaks(out, stable=ground))
-    if elevation is not None and points is not None:
-        out = flag_extrapolated(out, elevation, points).assign({str(elevation.name): elevation})
+    if elevation is not None:
+        out = out.assign({str(elevation.name): elevation})
+        # What the orbits predict holds at any height; what was fitted, at those of its points.
+        if surface is not None and points is not None and (surface.relief or not relief.optional):
+            out = flag_extrapolated(out, elevation, points)
     out = _with_baseline(out, relief, surface)
     fold = xr.where(ground, spatial_folds(ds, folds=dealt), -1).astype(np.int8)
     out = out.assign(stable=ground, stable_fold=fold)

@@ -89,11 +89,8 @@ def ground_to_image(
     def find(lon: Array, lat: Array, h: Array) -> tuple[Array, Array]:
         from glaciertoolkit.sar import kernels
 
-        time, slant = by_parts(
-            lambda *arrays: kernels.backward(*_orbit(geometry), _middle(geometry), *arrays),
-            (lon, lat, h),
-            results=2,
-        )
+        seen = pointwise(kernels.backward, *_orbit(geometry), _middle(geometry), results=2)
+        time, slant = seen(lon, lat, h)
         return geometry.line_of(time), geometry.sample_of(slant)
 
     first, second = apply(find, (longitude, latitude, height), 2)
@@ -124,15 +121,11 @@ def image_to_ground(
     wanted height, on the side to which the radar looks, is found by Newton's method.
     """
 
-    def find(lines: Array, samples: Array, h: Array) -> tuple[Array, Array]:
+    def find(lines: Array, samples: Array, h: Array) -> tuple[Array, ...]:
         from glaciertoolkit.sar import kernels
 
-        lon, lat = by_parts(
-            lambda *arrays: kernels.forward(*_orbit(geometry), geometry.side, *arrays),
-            (geometry.time_of(lines), geometry.range_of(samples), h),
-            results=2,
-        )
-        return lon, lat
+        ground = pointwise(kernels.forward, *_orbit(geometry), geometry.side, results=2)
+        return ground(geometry.time_of(lines), geometry.range_of(samples), h)
 
     first, second = apply(find, (line, sample, height), 2)
     return first, second
@@ -236,6 +229,17 @@ def apply(function: Callable[..., Any], given: tuple[Any, ...], results: int) ->
         output_dtypes=[np.float64] * results,
         keep_attrs=False,
     )
+
+
+def pointwise(
+    kernel: Callable[..., None], *fixed: Any, results: int
+) -> Callable[..., tuple[Array, ...]]:
+    """A function of arrays that runs `kernel`, whose first arguments are `fixed`, over them."""
+
+    def over(*given: Array) -> tuple[Array, ...]:
+        return tuple(by_parts(lambda *arrays: kernel(*fixed, *arrays), given, results=results))
+
+    return over
 
 
 def by_parts(kernel: Callable[..., None], given: tuple[Array, ...], *, results: int) -> list[Array]:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from glaciertoolkit.errors import GlacierToolkitWarning, InputError, ParameterError
-from glaciertoolkit.sar.geocoding import DemGrid, apply, by_parts, image_to_ground
+from glaciertoolkit.sar.geocoding import DemGrid, apply, image_to_ground, pointwise
 from glaciertoolkit.sar.geometry import RadarGeometry
 from glaciertoolkit.sar.rpc_text import TERMS, Rpc, read_rpc
 
@@ -167,15 +167,9 @@ def rpc_to_image(rpc: Rpc, longitude: Any, latitude: Any, height: Any) -> tuple[
     line, sample : numpy.ndarray or xarray.DataArray
         Pixel centres counted from 0; NaN where an input is. Lazy where the input is.
     """
-    table, frame = rpc.table, rpc.frame
+    from glaciertoolkit.sar import rpc_kernels
 
-    def find(*given: Array) -> tuple[Array, ...]:
-        from glaciertoolkit.sar import rpc_kernels
-
-        return tuple(
-            by_parts(lambda *arrays: rpc_kernels.project(table, frame, *arrays), given, results=2)
-        )
-
+    find = pointwise(rpc_kernels.project, rpc.table, rpc.frame, results=2)
     line, sample = apply(find, (longitude, latitude, height), 2)
     return line, sample
 
@@ -200,15 +194,9 @@ def rpc_to_ground(rpc: Rpc, line: Any, sample: Any, height: Any) -> tuple[Any, A
     -----
     Newton's method with the exact derivatives, until line and sample agree to 1e-8 pixels.
     """
-    table, frame = rpc.table, rpc.frame
+    from glaciertoolkit.sar import rpc_kernels
 
-    def find(*given: Array) -> tuple[Array, ...]:
-        from glaciertoolkit.sar import rpc_kernels
-
-        return tuple(
-            by_parts(lambda *arrays: rpc_kernels.locate(table, frame, *arrays), given, results=2)
-        )
-
+    find = pointwise(rpc_kernels.locate, rpc.table, rpc.frame, results=2)
     longitude, latitude = apply(find, (line, sample, height), 2)
     return longitude, latitude
 
@@ -230,22 +218,10 @@ def rpc_to_terrain(rpc: Rpc, line: Any, sample: Any, dem: DemGrid) -> tuple[Any,
         Degrees, WGS84, and metres above the ellipsoid; NaN beyond the DEM. In layover a pixel has
         several grounds, and one of them is returned.
     """
-    table, frame = rpc.table, rpc.frame
-    low, high = dem.limits
+    from glaciertoolkit.sar import rpc_kernels
 
-    def find(*given: Array) -> tuple[Array, ...]:
-        from glaciertoolkit.sar import rpc_kernels
-
-        return tuple(
-            by_parts(
-                lambda *arrays: rpc_kernels.locate_terrain(
-                    table, frame, dem.height, dem.grid, low, high, *arrays
-                ),
-                given,
-                results=3,
-            )
-        )
-
+    fixed = (rpc.table, rpc.frame, dem.height, dem.grid, *dem.limits)
+    find = pointwise(rpc_kernels.locate_terrain, *fixed, results=3)
     longitude, latitude, height = apply(find, (line, sample), 3)
     return longitude, latitude, height
 

@@ -17,6 +17,7 @@ from glaciertoolkit.simulate.kernels import (
     _cubic_slope,
     _value,
     blend_grid,
+    fill_taps,
     ice_displacement,
 )
 
@@ -151,18 +152,6 @@ def scatter(
 
 
 @njit(nogil=True, cache=True)
-def _taps(position: float, table: Any, weights: Any) -> Any:
-    """Fill the taps of one axis by linear interpolation in `table`; return the first scatterer."""
-    first = int(np.floor(position))
-    place = (position - first) * (table.shape[0] - 1)
-    entry = int(place)
-    part = np.float32(place - entry)
-    for k in range(weights.size):
-        weights[k] = table[entry, k] + part * (table[entry + 1, k] - table[entry, k])
-    return first - weights.size // 2 + 1
-
-
-@njit(nogil=True, cache=True)
 def gather(
     field: Any, lines: Any, samples: Any, line_table: Any, sample_table: Any, out: Any
 ) -> None:
@@ -176,8 +165,8 @@ def gather(
     sums = np.empty(2 * SAMPLE_TAPS, np.float32)
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
-            top = _taps(lines[i, j], line_table, across)
-            left = _taps(2.0 * samples[i, j], sample_table, along)
+            top = fill_taps(lines[i, j], line_table, across)
+            left = fill_taps(2.0 * samples[i, j], sample_table, along)
             sums[:] = np.float32(0)
             for k in range(LINE_TAPS):
                 weight = across[k]

@@ -235,15 +235,15 @@ def material_grid(
 
 
 @njit(nogil=True, cache=True)
-def _phase(position: float, table: Any, weights: Any) -> int:
+def fill_taps(position: float, table: Any, weights: Any) -> Any:
     """Fill the taps of one axis by linear interpolation in `table`; return the first sample."""
     first = int(np.floor(position))
     place = (position - first) * (table.shape[0] - 1)
     entry = int(place)
     part = np.float32(place - entry)
-    for k in range(TAPS):
+    for k in range(weights.size):
         weights[k] = table[entry, k] + part * (table[entry + 1, k] - table[entry, k])
-    return first - TAPS // 2 + 1
+    return first - weights.size // 2 + 1
 
 
 @njit(nogil=True, cache=True)
@@ -258,8 +258,8 @@ def gather_complex(field: Any, rows: Any, columns: Any, table: Any, out: Any) ->
     sums = np.empty(2 * TAPS, np.float32)
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
-            first_row = _phase(rows[i, j], table, weights_row)
-            first_column = _phase(columns[i, j], table, weights_column)
+            first_row = fill_taps(rows[i, j], table, weights_row)
+            first_column = fill_taps(columns[i, j], table, weights_column)
             sums[:] = np.float32(0)
             for k in range(TAPS):
                 weight = weights_row[k]
@@ -282,8 +282,8 @@ def gather_real(field: Any, rows: Any, columns: Any, table: Any, out: Any) -> No
     sums = np.empty(TAPS, np.float32)
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
-            first_row = _phase(rows[i, j], table, weights_row)
-            first_column = _phase(columns[i, j], table, weights_column)
+            first_row = fill_taps(rows[i, j], table, weights_row)
+            first_column = fill_taps(columns[i, j], table, weights_column)
             sums[:] = np.float32(0)
             for k in range(TAPS):
                 weight = weights_row[k]

@@ -1,9 +1,7 @@
 """Damaged and contradictory products: each gives one clear error that names file and element."""
 
 import re
-import shutil
 
-import gf3_products
 import numpy as np
 import pytest
 import rasterio
@@ -13,16 +11,6 @@ from glaciertoolkit.errors import FileError, GlacierToolkitError, InputError
 from glaciertoolkit.io.gf3 import open_gf3
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
-
-
-@pytest.fixture(scope="module")
-def product(tmp_path_factory):
-    return gf3_products.write(tmp_path_factory.mktemp("gf3"))
-
-
-@pytest.fixture
-def copy(product, tmp_path):
-    return shutil.copytree(product, tmp_path / product.name)
 
 
 def image_of(product, channel="HH"):

@@ -1,6 +1,5 @@
 """A GF-3 product as a Dataset: pixels, units, coordinates, laziness."""
 
-import shutil
 import warnings
 
 import gf3_products
@@ -17,16 +16,6 @@ from glaciertoolkit.io.gf3_files import parse_name
 from glaciertoolkit.sar.geometry import geometry_of, is_radar
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
-
-
-@pytest.fixture(scope="module")
-def product(tmp_path_factory):
-    return gf3_products.write(tmp_path_factory.mktemp("gf3"))
-
-
-@pytest.fixture
-def copy(product, tmp_path):
-    return shutil.copytree(product, tmp_path / product.name)
 
 
 def counts_of(product, channel="HH"):

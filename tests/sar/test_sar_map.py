@@ -302,3 +302,16 @@ def test_too_little_relief_for_a_baseline_is_said():
     with pytest.warns(gt.GlacierToolkitWarning) as said:
         gt.correct(ds, stable=True, topography="baseline", noise=False)
     assert any("sounder correction" in str(w.message) or "little" in str(w.message) for w in said)
+
+
+def test_what_orbits_predict_is_not_extrapolated_and_what_is_fitted_is(dem):
+    reference, secondary = pair_of()
+    ds = gt.locate(offsets_of(reference, secondary, dem, noise=0.1), dem=dem, geoid="ellipsoidal")
+    low = ds["height"] < float(ds["height"].quantile(0.7))
+    flagged = {
+        method: ((done["flag"] & Flag.EXTRAPOLATED) > 0).values
+        for method in ("geometric", "elevation")
+        for done in [gt.correct(ds, stable=low, topography=method, noise=False, order=1)]
+    }
+    assert not flagged["geometric"].any()
+    assert flagged["elevation"][~low.values & np.isfinite(ds["height"].values)].mean() > 0.9

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,14 @@ class Window:
 
     def settle(self, milliseconds: int = 700) -> None:
         self.page.wait_for_timeout(milliseconds)
+
+    def until(self, true: Callable[[], Any], *, seconds: float = 30.0) -> None:
+        """Wait until `true()` is: how long an answer takes depends on what else runs."""
+        for _ in range(int(seconds * 10)):
+            if true():
+                return
+            self.page.wait_for_timeout(100)
+        raise AssertionError(f"still not so after {seconds:g} s")
 
     def figures(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.page.evaluate(FIGURES)

@@ -43,6 +43,12 @@ def longest_line(figure: dict[str, Any]) -> np.ndarray:
     return np.array([best["x"], best["y"]], dtype=float)
 
 
+def labels(window: Any) -> tuple[str, str, str]:
+    """What map, histogram and profile say they show."""
+    figures = window.figures()
+    return figures[0]["title"], figures[1]["xlabel"], figures[2]["ylabel"]
+
+
 @pytest.mark.parametrize("width", [1280, 1920])
 def test_opens_offline_and_fits_the_screen(
     window: Any, scene: xr.Dataset, width: int, tmp_path: Path
@@ -78,16 +84,17 @@ def test_a_click_adds_a_vertex_and_the_profile_follows(window: Any, scene: xr.Da
     assert len(view.line[0]) == 3
     x, y = X0 + 110 * POST, Y0 - 75 * POST
     window.click_map(x, y)
+    window.until(lambda: len(view.line[0]) == 4)
     xs, ys = view.line
-    assert len(xs) == 4
     assert xs[-1] == pytest.approx(x, abs=POST)
     assert ys[-1] == pytest.approx(y, abs=POST)
     line = LineString(np.column_stack([xs, ys]))
     expected = profile(scene.assign(elevation=view.content.ds["elevation"]), line)
+    window.until(lambda: longest_line(window.figures()[2]).shape[1] > before.shape[1])
     shown = longest_line(window.figures()[2])
-    assert shown.shape[1] > before.shape[1]
     np.testing.assert_allclose(shown[0], expected.distance / 1000, rtol=1e-6)
     np.testing.assert_allclose(shown[1], expected.v, rtol=1e-5)
+    window.until(lambda: longest_line(window.figures()[3]).shape[1] == shown.shape[1])
     elevation = longest_line(window.figures()[3])
     np.testing.assert_allclose(elevation[1], expected.elevation, rtol=1e-4)
     # the axis grows with the line
@@ -106,22 +113,16 @@ def test_the_layer_selector_changes_map_histogram_and_profile(
         ("elevation", "elevation", "elevation (m)"),
     ):
         window.page.locator("select").first.select_option(label=label)
-        window.settle(1500)
+        window.until(lambda title=title: labels(window) == (title, title, title))
         assert view.layer == name
-        figures = window.figures()
-        assert figures[0]["title"] == title
-        assert figures[1]["xlabel"] == title
-        assert figures[2]["ylabel"] == title
         window.screenshot(tmp_path / f"{name}.png")
     assert view.cmap == "cividis"
     window.page.locator("select").first.select_option(label="why missing or doubtful")
-    window.settle(1500)
-    assert window.figures()[0]["title"] == "why missing or doubtful"
-    assert window.figures()[2]["ylabel"] == "speed (m yr⁻¹)"
+    window.until(lambda: window.figures()[0]["title"] == "why missing or doubtful")
+    window.until(lambda: window.figures()[2]["ylabel"] == "speed (m yr⁻¹)")
     window.screenshot(tmp_path / "flag.png")
     window.page.locator("select").first.select_option(label="speed")
-    window.settle(1500)
-    assert window.figures()[0]["title"] == "speed (m yr⁻¹)"
+    window.until(lambda: window.figures()[0]["title"] == "speed (m yr⁻¹)")
     window.screenshot(tmp_path / "speed_again.png")
     assert window.errors == []
 
@@ -130,17 +131,18 @@ def test_the_buttons_shorten_and_forget_the_line(window: Any, scene: xr.Dataset)
     view = Explorer(scene)
     window.open(served(view), 3)
     window.page.get_by_text("Remove last point", exact=True).click()
-    window.settle()
-    assert len(view.line[0]) == 2
+    window.until(lambda: len(view.line[0]) == 2)
     window.page.get_by_text("New line", exact=True).click()
-    window.settle()
-    assert view.line == ([], [])
-    assert "a line needs at least two points" in window.text()
+    window.until(lambda: view.line == ([], []))
+    window.until(lambda: "a line needs at least two points" in window.text())
+    window.settle()  # the browser has to know that the line is empty before it adds to it
     window.click_map(X0 + 40 * POST, Y0 - 60 * POST)
+    window.until(lambda: len(view.line[0]) == 1)
     window.click_map(X0 + 90 * POST, Y0 - 55 * POST)
+    window.until(lambda: len(view.line[0]) == 2)
     assert view.line[0] == pytest.approx([X0 + 40 * POST, X0 + 90 * POST], abs=POST)
-    assert view.along is not None
-    assert "a line needs at least two points" not in window.text()
+    window.until(lambda: view.along is not None)
+    window.until(lambda: "a line needs at least two points" not in window.text())
     assert window.errors == []
 
 
@@ -161,8 +163,9 @@ def test_a_line_over_missing_ground_says_so(window: Any, scene: xr.Dataset) -> N
     window.page.get_by_text("New line", exact=True).click()
     window.settle()
     window.click_map(X0 + 3 * POST, Y0 - 3 * POST)
+    window.until(lambda: len(view.line[0]) == 1)
     window.click_map(X0 + 20 * POST, Y0 - 11 * POST)
-    assert len(view.line[0]) == 2
+    window.until(lambda: len(view.line[0]) == 2)
+    window.until(lambda: "No post along this line has a value" in window.text())
     assert view.along is None
-    assert "No post along this line has a value" in window.text()
     assert window.errors == []
