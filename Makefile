@@ -33,7 +33,7 @@ define install
 	fi
 endef
 
-.PHONY: help demo test lab check bench clean
+.PHONY: help demo test lab check bench docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -42,15 +42,16 @@ help:
 	@echo 'make test    check, then every test'
 	@echo 'make check   lint, format, types, import order'
 	@echo 'make bench   the benchmarks'
+	@echo 'make docs    the site, with every notebook run, into docs/_build/html/'
 	@echo 'make clean   remove what was made'
 
 $(READY): pyproject.toml constraints.txt
 	@echo 'Setting up $(VENV) (once) ...'
-	$(call install,lab$(comma)test)
+	$(call install,lab$(comma)test$(comma)docs)
 	@touch $@
 
 $(BENCH_READY): $(READY)
-	$(call install,lab$(comma)test$(comma)bench)
+	$(call install,lab$(comma)test$(comma)docs$(comma)bench)
 	@touch $@
 
 comma := ,
@@ -77,6 +78,9 @@ bench: $(BENCH_READY)
 	@# The bars are those of the full size: benchmarks/gf3.py without --size, 3 GB of disk.
 	@echo "== benchmarks/gf3.py"; $(PYTHON) benchmarks/gf3.py --size 4096
 
+docs: $(READY)
+	cd docs && ../$(BIN)/sphinx-build -W --keep-going -q -D nb_execution_mode=force -b html . _build/html
+
 clean:
-	rm -rf $(VENV) out build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) docs/_build docs/generated docs/notebooks out build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

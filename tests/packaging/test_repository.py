@@ -73,7 +73,7 @@ def test_what_a_repository_needs_is_there():
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
-@pytest.mark.parametrize("target", ["demo", "test", "lab", "check", "bench", "clean"])
+@pytest.mark.parametrize("target", ["demo", "test", "lab", "check", "bench", "docs", "clean"])
 def test_every_make_target_can_be_planned(target):
     plan = subprocess.run(
         ["make", "--dry-run", "--always-make", target], cwd=ROOT, capture_output=True, text=True

@@ -1,6 +1,6 @@
 """The picture of the README: speed and flags of the demo (run `make demo` first).
 
-.venv/bin/python docs/make_picture.py [FOLDER] [PNG]
+.venv/bin/python docs/make_demo_picture.py [FOLDER] [PNG]
 """
 
 from __future__ import annotations
