@@ -23,6 +23,7 @@ from glaciertoolkit.io.products import open_products, to_products
 from glaciertoolkit.motion import velocity
 from glaciertoolkit.profiles import profile
 from glaciertoolkit.provenance import history
+from glaciertoolkit.reasons import explain
 from glaciertoolkit.robust import nmad
 from glaciertoolkit.sar.calibration import sigma0, to_decibel
 from glaciertoolkit.sar.combine import combine_passes
@@ -45,6 +46,7 @@ from glaciertoolkit.stats.glaciers import glaciers
 from glaciertoolkit.stats.topography import topography
 from glaciertoolkit.terrain import aspect, hillshade, slope, stable_terrain
 from glaciertoolkit.tracking.ensemble import track_ensemble
+from glaciertoolkit.tracking.inspect import correlation_surface
 from glaciertoolkit.tracking.track import track
 from glaciertoolkit.uncertainty import accuracy
 from glaciertoolkit.words import summary
@@ -60,6 +62,8 @@ __all__ = [
     "checkpoint",
     "combine_passes",
     "correct",
+    "correlation_surface",
+    "explain",
     "explore",
     "filter_noise",
     "filter_speckle",

@@ -25,6 +25,7 @@ from glaciertoolkit.io.products import to_products
 from glaciertoolkit.motion import velocity
 from glaciertoolkit.profiles import profile
 from glaciertoolkit.provenance import history
+from glaciertoolkit.reasons import explain
 from glaciertoolkit.sar.calibration import sigma0, to_decibel
 from glaciertoolkit.sar.fringes import remove_fringes
 from glaciertoolkit.sar.mapping import to_map
@@ -32,6 +33,7 @@ from glaciertoolkit.sar.posts import locate, predict_offsets
 from glaciertoolkit.sar.speckle import filter_speckle
 from glaciertoolkit.stats.glaciers import glaciers
 from glaciertoolkit.stats.topography import topography
+from glaciertoolkit.tracking.inspect import correlation_surface
 from glaciertoolkit.tracking.track import track
 from glaciertoolkit.uncertainty import accuracy
 from glaciertoolkit.words import summary
@@ -71,6 +73,8 @@ class GlacierDataset(_Accessor):
     remove_fringes = method(remove_fringes)
     predict_offsets = method(predict_offsets)
     track = method(track)
+    correlation_surface = method(correlation_surface)
+    explain = method(explain)
     checkpoint = method(checkpoint)
     locate = method(locate)
     stable_terrain = method(terrain.stable_terrain)

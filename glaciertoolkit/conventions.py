@@ -192,6 +192,7 @@ HOW_TO_GET: dict[str, str] = {
     "vx": "turn the motion into velocity first: velocity = motion.glacier.velocity()",
     "vy": "turn the motion into velocity first: velocity = motion.glacier.velocity()",
     "v": "turn the motion into velocity first: velocity = motion.glacier.velocity()",
+    "surface": "look at one place first: found = pair.glacier.correlation_surface(x, y)",
     "height": "locate the posts first: offsets = offsets.glacier.locate(dem=DEM)",
     "reference_time": "give the dates to open_pair(reference_date=..., secondary_date=...)",
     "secondary_time": "give the dates to open_pair(reference_date=..., secondary_date=...)",

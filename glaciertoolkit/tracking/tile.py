@@ -109,6 +109,22 @@ def _ensemble(
     return Peaks(peaks, total, contrast, share, present)
 
 
+def _pixels(share: Array, template: tuple[int, int]) -> Array:
+    """How many pixels of each template are valid."""
+    pixels = np.maximum(share * np.float32(template[0] * template[1]), np.float32(1))
+    return np.asarray(pixels, np.float32)
+
+
+def rejection_threshold(
+    noise: SurfaceNoise, share: Array, template: tuple[int, int], p: TrackParameters
+) -> Array:
+    """Correlation that unrelated images would reach, of templates with this share of pixels."""
+    return detection_threshold(
+        noise, _pixels(share, template), offsets=p.offsets[0] * p.offsets[1],
+        false_alarm=p.false_alarm, magnitude=p.method == "coherent",
+    )  # fmt: skip
+
+
 def _search(
     pairs: Sequence[Windows], ratios: Sequence[float], tile: Tile, template: tuple[int, int],
     parts: list[tuple[Tile, tuple[int, int]]],
@@ -236,11 +252,8 @@ def _match(
     p = pairs[0].parameters
     found = _search(pairs, ratios, tile, template, parts)
     peaks = found.peaks
-    pixels = np.maximum(found.share * np.float32(template[0] * template[1]), np.float32(1))
-    threshold = detection_threshold(
-        noise, pixels, offsets=p.offsets[0] * p.offsets[1], false_alarm=p.false_alarm,
-        magnitude=p.method == "coherent",
-    )  # fmt: skip
+    pixels = _pixels(found.share, template)
+    threshold = rejection_threshold(noise, found.share, template, p)
     flag = _flags(found, threshold, p)
     sure = np.where((flag & ~np.uint32(DOUBTFUL)) > 0, np.float32(np.nan), np.float32(0))
     dx, dy = peaks[subpixel.DX], peaks[subpixel.DY]
@@ -283,15 +296,22 @@ def _parts(
     return split(prior, tile, min(parameters.search) / 2)
 
 
-def track_tile(
-    *blocks: Any, parameters: TrackParameters, ratios: tuple[float, ...] = (1.0,)
-) -> Array:
-    """Offsets of the posts of one tile: float32 of shape (planes, rows, columns).
+class Opened(NamedTuple):
+    """A tile made ready for tracking.
 
-    Called with the windows of reference and secondary (of each pair in turn, with its interval
-    over the mean one in `ratios`), the prior on all posts if there is one, the tile and its
-    window. Displacements are in metres along the grid's coordinates; the flag is exact in float32.
+    `pairs`: its prepared images; `parts`: of its posts, and the matched pixels (y, x) about which
+    each is searched; `noise`: what surfaces of unrelated images with its spectra look like.
     """
+
+    pairs: list[Windows]
+    parts: list[tuple[Tile, tuple[int, int]]]
+    noise: SurfaceNoise
+
+
+def open_tile(
+    *blocks: Any, parameters: TrackParameters, ratios: tuple[float, ...] = (1.0,)
+) -> Opened:
+    """Prepare what `measure_tile` works on; called like `track_tile`."""
     tile, window = blocks[-2:]
     images, priors = blocks[: 2 * len(ratios)], blocks[2 * len(ratios) : -2]
     prior = np.asarray(priors[0], np.float32) if priors else None
@@ -301,9 +321,16 @@ def track_tile(
         open_windows(images[2 * k], images[2 * k + 1], tile, window, offsets, parameters)
         for k in range(len(ratios))
     ]
-    noise = _chance(pairs, parameters.fine.template)
     n = parameters.oversample
     parts = [(part, (n * y, n * x)) for part, (y, x) in parts]
+    return Opened(pairs, parts, _chance(pairs, parameters.fine.template))
+
+
+def measure_tile(
+    opened: Opened, tile: Tile, parameters: TrackParameters, ratios: tuple[float, ...] = (1.0,)
+) -> Array:
+    """Offsets of the posts of a tile that has been opened: see `track_tile`."""
+    pairs, parts, noise = opened
     match = best([_match(pairs, ratios, tile, t, noise, parts) for t in parameters.fine.templates])
     if parameters.mode == "fast":
         if len(pairs) == 1 and parameters.method == "ncc":
@@ -312,6 +339,19 @@ def track_tile(
     refined, gradients = refined_matches(match, pairs[0], tile)
     planes = _planes(refined, parameters)
     return np.concatenate([planes, _gradient_planes(gradients, refined.lost, parameters)])
+
+
+def track_tile(
+    *blocks: Any, parameters: TrackParameters, ratios: tuple[float, ...] = (1.0,)
+) -> Array:
+    """Offsets of the posts of one tile: float32 of shape (planes, rows, columns).
+
+    Called with the windows of reference and secondary (of each pair in turn, with its interval
+    over the mean one in `ratios`), the prior on all posts if there is one, the tile and its
+    window. Displacements are in metres along the grid's coordinates; the flag is exact in float32.
+    """
+    opened = open_tile(*blocks, parameters=parameters, ratios=ratios)
+    return measure_tile(opened, blocks[-2], parameters, ratios)
 
 
 def _chance(pairs: Sequence[Windows], template: tuple[int, int]) -> SurfaceNoise:

@@ -160,15 +160,14 @@ def track(
     20.0
     """
     validate(pair, needs=("reference", "secondary"))
-    if prior is not None and max_displacement is not None:
-        raise ParameterError("give a prior or max_displacement, not both: each is where to search.")
     parameters = parameters_of(
         pair, template=template, search=search, step=step, method=method, mode=mode,
         nested=nested, prefilter=prefilter, prefilter_sigma=prefilter_sigma,
         prefilter_width=prefilter_width, oversample=oversample, min_valid=min_valid,
         false_alarm=false_alarm, min_correlation=min_correlation, min_peak_ratio=min_peak_ratio,
     )  # fmt: skip
-    start, reach = _start(pair, parameters, prior, max_displacement)
+    centres = post_centres(pair, parameters)
+    start, reach = search_start(pair, parameters, centres, prior, max_displacement)
     parameters = replace(parameters, reach=reach)
     planes = map_tiles(
         functools.partial(track_tile, parameters=parameters),
@@ -261,23 +260,26 @@ def _check_images(pair: xr.Dataset, method: str) -> bool:
     return found[0]
 
 
-def _start(
+def search_start(
     pair: xr.Dataset,
     parameters: TrackParameters,
+    posts: tuple[Any, Any],
     prior: Prior | None,
     max_displacement: Size | None,
 ) -> tuple[Any, tuple[int, int]]:
-    """The prior on the posts (pixels; None if there is none), and how far it reaches."""
+    """The prior on posts with these y and x (pixels; None if there is none), and how far it goes.
+
+    In pixels (y, x).
+    """
     if prior is None and max_displacement is None:
         return None, (0, 0)
+    if prior is not None and max_displacement is not None:
+        raise ParameterError("give a prior or max_displacement, not both: each is where to search.")
 
     from glaciertoolkit.tracking.prior import prior_in_pixels
     from glaciertoolkit.tracking.pyramid import coarse_offsets, prior_field
 
-    y, x = (
-        _centres(pair[name], parameters.template[k], parameters.step[k], parameters.posts[k])
-        for k, name in enumerate(("y", "x"))
-    )
+    y, x = posts
     if max_displacement is not None:
         farthest = both_axes(max_displacement, "max_displacement")
         coarse = coarse_offsets(
@@ -312,13 +314,19 @@ def _centres(coordinate: xr.DataArray, template: int, step: int, posts: int) -> 
     return (values[first] + values[first + template - 1]) / 2
 
 
+def post_centres(pair: xr.Dataset, parameters: TrackParameters) -> tuple[Any, Any]:
+    """y and x of the posts: the centres of their templates."""
+    y, x = (
+        _centres(pair[name], parameters.template[k], parameters.step[k], parameters.posts[k])
+        for k, name in enumerate(("y", "x"))
+    )
+    return y, x
+
+
 def dataset(pair: xr.Dataset, planes: Any, parameters: TrackParameters) -> xr.Dataset:
     """The planes of all tiles as a Dataset on the posts of `pair`."""
-    posts, (ty, tx) = parameters.posts, parameters.template
-    coords: dict[str, Any] = {
-        "y": ("y", _centres(pair["y"], ty, parameters.step[0], posts[0])),
-        "x": ("x", _centres(pair["x"], tx, parameters.step[1], posts[1])),
-    }
+    y, x = post_centres(pair, parameters)
+    coords: dict[str, Any] = {"y": ("y", y), "x": ("x", x)}
     coords |= {k: pair.coords[k] for k in (GRID_MAPPING, *TIME_COORDS) if k in pair.coords}
     variables: dict[str, Any] = {
         name: (("y", "x"), planes[i]) for i, name in enumerate(planes_of(parameters))
@@ -329,7 +337,7 @@ def dataset(pair: xr.Dataset, planes: Any, parameters: TrackParameters) -> xr.Da
     attrs = {k: v for k, v in pair.attrs.items() if isinstance(v, str | int | float | list)}
     ds.attrs = {
         **attrs,
-        "template": [ty, tx],
+        "template": list(parameters.template),
         "search": list(parameters.search),
         "step": list(parameters.step),
         "pixel": [abs(v) for v in parameters.pixel],
