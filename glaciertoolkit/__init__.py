@@ -6,7 +6,7 @@ it. What is heavy (numba, dask, rasterio, geopandas, panel) is imported where it
 """
 
 from glaciertoolkit import accessors as _accessors  # noqa: F401  registers `.glacier`
-from glaciertoolkit.apps import explore
+from glaciertoolkit.apps import explore, tracking_lab
 from glaciertoolkit.blocks import checkpoint, open_checkpoint
 from glaciertoolkit.catalog import open_catalog
 from glaciertoolkit.conventions import Flag
@@ -98,6 +98,7 @@ __all__ = [
     "topography",
     "track",
     "track_ensemble",
+    "tracking_lab",
     "true_gf3_motion",
     "true_map_motion",
     "true_motion",

@@ -14,7 +14,7 @@ from typing import Any
 import xarray as xr
 
 from glaciertoolkit import terrain
-from glaciertoolkit.apps import explore
+from glaciertoolkit.apps import explore, tracking_lab
 from glaciertoolkit.blocks import checkpoint
 from glaciertoolkit.correction.correct import correct
 from glaciertoolkit.correction.deformation import remove_deformation
@@ -88,6 +88,7 @@ class GlacierDataset(_Accessor):
     accuracy = method(accuracy)
     profile = method(profile)
     explore = method(explore)
+    tracking_lab = method(tracking_lab)
     to_products = method(to_products)
     summary = method(summary)
     history = method(history)

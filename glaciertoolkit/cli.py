@@ -155,6 +155,31 @@ def explore(
 
 
 @app.command()
+def lab(
+    reference: Annotated[str, typer.Argument(help="The earlier image.")],
+    secondary: Annotated[str, typer.Argument(help="The later image.")],
+    reference_date: Annotated[str | None, option("reference_date")] = None,
+    secondary_date: Annotated[str | None, option("secondary_date")] = None,
+    band: Annotated[int, typer.Option(help="Band of both images, from 1.")] = 1,
+    pixel: Annotated[
+        float | None, typer.Option(help="Pixel size in metres of images without georeference.")
+    ] = None,
+    amplitude: Annotated[
+        bool, typer.Option("--amplitude", help="Take the modulus of complex images.")
+    ] = False,
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 5007,
+    show: Annotated[bool, typer.Option(help="Open the browser.")] = True,
+) -> None:
+    """Try the tracking of an image pair in a browser, place by place."""
+    from glaciertoolkit.apps.lab_serve import serve_tracking_lab
+
+    serve_tracking_lab(
+        (reference, secondary), port=port, show=show, reference_date=reference_date,
+        secondary_date=secondary_date, band=band, pixel=pixel, amplitude=amplitude,
+    )  # fmt: skip
+
+
+@app.command()
 def catalog(
     path: Annotated[Path | None, typer.Argument(help="A catalog file; default: our own.")] = None,
 ) -> None:

@@ -32,3 +32,39 @@ def explore(ds: xr.Dataset, *, dem: Any = None, outlines: Any = None) -> Any:
     from glaciertoolkit.apps.explorer import explorer
 
     return explorer(ds, dem=dem, outlines=outlines)
+
+
+def tracking_lab(
+    pair: xr.Dataset, *, x: float | None = None, y: float | None = None, **options: Any
+) -> Any:
+    """Open the tracking lab in a notebook cell: click a place and see how it is matched.
+
+    The two images flicker; template, search window, correlation surface, peak and verdict follow
+    the place and the sliders. What is shown is what `correlation_surface` returns.
+
+    Parameters
+    ----------
+    pair : xarray.Dataset
+        `reference` and `secondary`, from `open_pair`; of lazy images only the surroundings of the
+        place are read, besides one pass for the overview.
+    x, y : float, optional
+        The place to begin with, in the coordinates of the pair, metres; by default the middle of
+        what both images cover.
+    **options
+        Those of `track` to begin with; those without a widget (`step`, `nested`, `mode`, `prior`,
+        `min_valid`) stay as they are given.
+
+    Returns
+    -------
+    glaciertoolkit.apps.lab.TrackingLab
+        Shows itself; ``.found`` is the place as `correlation_surface` returns it, ``.options``
+        what the sliders say, ``.code`` the call of `track` that does the same everywhere.
+
+    Raises
+    ------
+    MissingVariableError, InputError, GridError, ParameterError
+        Where the Dataset is no pair that can be tracked, or an option is not one of `track`.
+    """
+    from glaciertoolkit.apps.lab import TrackingLab
+
+    return TrackingLab(pair, x=x, y=y, **options)

@@ -14,10 +14,9 @@ import numpy.typing as npt
 import xarray as xr
 
 from glaciertoolkit.blocks import Lattice, Tile, Window
-from glaciertoolkit.conventions import describe
 from glaciertoolkit.errors import ParameterError
 from glaciertoolkit.tracking.parameters import TrackParameters
-from glaciertoolkit.tracking.tile import Opened, measure_tile, open_tile, planes_of
+from glaciertoolkit.tracking.tile import Opened, measure_tile, open_tile
 from glaciertoolkit.tracking.track import search_start
 from glaciertoolkit.tracking.windows import image_window
 
@@ -145,18 +144,3 @@ def measure_at(pair: xr.Dataset, place: Place, start: Any, reach: tuple[int, int
     priors = () if start is None else (start,)
     opened = open_tile(a, b, *priors, place.tile, window, parameters=p)
     return Measured(opened, measure_tile(opened, place.tile, p), (a, b), window)
-
-
-def neighbours(pair: xr.Dataset, place: Place, measured: Measured) -> xr.Dataset:
-    """What `track` returns for all posts of the tile: `dx`, `dy`, `flag` ... on (y, x)."""
-    p, tile = place.parameters, place.tile
-    coords = {}
-    for k, (name, first, last) in enumerate((("y", tile.y0, tile.y1), ("x", tile.x0, tile.x1))):
-        pixel = np.arange(first, last) * p.step[k] - place.pad[k] + (p.template[k] - 1) / 2
-        coords[name] = (name, float(pair[name][0]) + p.pixel[k] * pixel)
-    ds = xr.Dataset(
-        {n: (("y", "x"), v) for n, v in zip(planes_of(p), measured.planes, strict=True)},
-        coords=coords,
-    )
-    ds["flag"] = ds["flag"].astype(np.uint32)
-    return describe(ds)
