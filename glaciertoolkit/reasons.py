@@ -176,7 +176,7 @@ def _low_correlation(found: xr.Dataset) -> Iterator[str]:
             f"{chance:.3f} somewhere in so wide a search with a probability of "
             f"{float(attrs['false_alarm']):.3g} (false_alarm), so it may be chance."
         )
-    other = "ncc" if attrs["method"] == "orientation" else "orientation"
+    other = "ncc" if attrs["method"] in ("orientation", "coherent") else "orientation"
     yield (
         "A larger template averages more of the noise away, a smaller search or a prior gives "
         f'chance less room; another prefilter or method="{other}" helps where the light changed. '

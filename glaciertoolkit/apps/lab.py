@@ -18,7 +18,7 @@ from glaciertoolkit.apps.lab_images import Overview, first_place, overview
 from glaciertoolkit.apps.lab_view import WIDE, LabView
 from glaciertoolkit.conventions import validate
 from glaciertoolkit.errors import GlacierToolkitError, ParameterError
-from glaciertoolkit.tracking.parameters import METHODS, PREFILTERS, both_axes
+from glaciertoolkit.tracking.parameters import METHODS, PREFILTERS
 from glaciertoolkit.tracking.track import parameters_of
 
 KEPT_VIEWS = 4
@@ -244,7 +244,7 @@ class TrackingLab(pn.viewable.Viewer):
         self.param.trigger("x", "y")
 
     def _say(self, sentence: str) -> None:
-        style = "background:#fff4e0;padding:6px 10px;border-radius:4px"
+        style = "background:#fff4e0;padding:6px 10px;border-radius:4px;overflow-wrap:anywhere"
         text = f'<div class="status" style="{style}">{html.escape(sentence)}</div>'
         self._status.object = text if sentence else ""
 
@@ -292,14 +292,10 @@ class TrackingLab(pn.viewable.Viewer):
             title="What is accepted", collapsed=True, margin=(4, 5), **WIDE,
         )  # fmt: skip
         where = pn.Card(
-            pn.Row(
-                w.FloatInput.from_param(p.x, format="0.0", width=100),
-                w.FloatInput.from_param(p.y, format="0.0", width=100),
-            ),
-            pn.Row(
-                w.FloatInput.from_param(p.centre_x, width=100),
-                w.FloatInput.from_param(p.centre_y, width=100),
-            ),
+            w.FloatInput.from_param(p.x, format="0.0", **small),
+            w.FloatInput.from_param(p.y, format="0.0", **small),
+            w.FloatInput.from_param(p.centre_x, **small),
+            w.FloatInput.from_param(p.centre_y, **small),
             title="Place and search centre", collapsed=True, margin=(4, 5), **WIDE,
         )  # fmt: skip
         return pn.Column(
@@ -362,10 +358,10 @@ def opened(
             f"the images are {' x '.join(map(str, pair['reference'].shape))} pixels; a template "
             "needs at least 8 along each axis."
         )
-    step = both_axes(options.get("step", 8), "step")
+    # Images, grid and options are checked now; what sliders can mend is answered as it comes.
+    rest = {n: v for n, v in options.items() if n not in ("template", "nested", "search")}
     smallest = min(8, *pair["reference"].shape)
-    # The images and their grid are checked now; what the widgets ask for is checked as it comes.
-    parameters_of(pair, template=smallest, search=2, step={"y": step[0], "x": step[1]})
+    parameters_of(pair, **{**rest, "template": smallest, "search": 2})
     return Bench(pair), overview(pair) if view is None else view
 
 

@@ -3,6 +3,7 @@ the browser's own work."""
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -243,7 +244,7 @@ class LabFigures:
             location="top_left", glyph_height=14, label_height=14, click_policy="hide",
         )  # fmt: skip
         figure.add_layout(figure.legend[0], "below")
-        figure.legend.update(ncols=2, border_line_alpha=0, label_width=125, label_standoff=4)
+        figure.legend.update(ncols=2, border_line_alpha=0, label_width=150, label_standoff=4)
         return figure
 
     def _flicker(self, names: tuple[str, str], timer: str) -> Any:
@@ -306,8 +307,11 @@ class LabFigures:
 
     def _show_patches(self, found: xr.Dataset) -> None:
         x, y = found["template_x"].values, found["template_y"].values
-        low, high = grey_limits(found["template"].values)
-        self.mappers["patch"].update(low=low, high=high)
+        turns = found["template"].attrs["units"] == "degree"
+        low, high = (-180.0, 180.0) if turns else grey_limits(found["template"].values)
+        self.mappers["patch"].update(low=low, high=high, palette=_palette(cyclic=turns))
+        what = "directions of its gradient" if turns else "filtered"
+        self.patch.title.text = f"template, {what}"
         for name, variable in (("patch", "template"), ("matched", "matched")):
             self._put(name, raster(found[variable].values, x, y))
 
@@ -358,6 +362,19 @@ class LabFigures:
         ends = {"x1": (x + scale * dx)[good], "y1": (y + scale * dy)[good]}
         self._put("vectors", {"x0": x[good], "y0": y[good], **ends})
         return scale
+
+
+@functools.cache
+def _palette(*, cyclic: bool) -> list[str]:
+    """Greys, or for directions the colours of a circle."""
+    from bokeh.palettes import Greys256
+
+    if not cyclic:
+        return list(Greys256)
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    return [to_hex(colour) for colour in colormaps["twilight"](np.linspace(0, 1, 256))]
 
 
 def _round_number(value: float) -> float:

@@ -126,7 +126,7 @@ def numbers(found: xr.Dataset) -> str:
         value, error = float(found[name]), float(found[f"{name}_error"])
         if np.isfinite(value):
             return f"{value:.2f} ± {error:.2f} m"
-        return f"none (peak at {float(found[f'peak_{name}']):.2f} m)"
+        return f"none; peak {float(found[f'peak_{name}']):.2f} m"
 
     def number(name: str, form: str = ".3f") -> str:
         value = float(found[name])

@@ -27,10 +27,7 @@ class Surface:
         self.samples = np.where(volume < subpixel.MISSING, np.float32(np.nan), volume)
         self.peaks, self.fine, self.squared, self.oversample = peaks, fine, squared, oversample
         self.first = (centre[0] - fine.search[0], centre[1] - fine.search[1])
-        empty = not np.isfinite(self.samples).any()
-        middle = volume.size // 2  # both edges are odd
-        at = np.unravel_index(middle if empty else int(np.nanargmax(self.samples)), volume.shape)
-        self.highest = (int(at[0]), int(at[1]))
+        self.highest = _highest(self.samples)
         self.found = bool(np.isfinite(peaks[subpixel.DX]))
 
     def metres(self, position: Any, axis: int) -> Any:
@@ -131,3 +128,17 @@ class Surface:
             "fit_y": ("fit_y", self.metres(self.highest[0] + steps, 0)),
             "fit_x": ("fit_x", self.metres(self.highest[1] + steps, 1)),
         }
+
+
+def _highest(samples: Array) -> tuple[int, int]:
+    """The sample that the kernels take as the highest: of equal ones the first off the border."""
+    values = np.nan_to_num(samples, nan=-2.0)
+    inner = values[1:-1, 1:-1]
+    at = np.unravel_index(int(inner.argmax()), inner.shape)
+    y, x = int(at[0]) + 1, int(at[1]) + 1
+    if values.max() > values[y, x]:
+        at = np.unravel_index(int(values.argmax()), values.shape)
+        y, x = int(at[0]), int(at[1])
+    if values[y, x] < -1.5:  # nothing could be compared: the middle
+        y, x = samples.shape[0] // 2, samples.shape[1] // 2
+    return y, x
