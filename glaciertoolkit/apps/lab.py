@@ -13,6 +13,7 @@ import panel as pn
 import param
 import xarray as xr
 
+from glaciertoolkit import maps
 from glaciertoolkit.apps.lab_answer import Answer, Bench
 from glaciertoolkit.apps.lab_images import Overview, first_place, overview
 from glaciertoolkit.apps.lab_view import WIDE, LabView
@@ -23,6 +24,8 @@ from glaciertoolkit.tracking.track import parameters_of
 
 KEPT_VIEWS = 4
 """Views that follow; a notebook makes one each time the lab is shown."""
+QUIET = 350
+"""Milliseconds after an answer before the offsets around the place are computed."""
 FALSE_ALARMS = [0.0001, 0.001, 0.01, 0.1, 1.0]
 WORDS = {
     "ncc": "normalised cross-correlation", "orientation": "orientation correlation",
@@ -92,6 +95,7 @@ class TrackingLab(pn.viewable.Viewer):
         y: float | None = None,
         **options: Any,
     ) -> None:
+        maps.holoviews()  # in a notebook: Bokeh's scripts come with the page, without a network
         self.bench, self.overview = opened(pair, view, options)
         place = first_place(self.overview)
         start = {name: options.pop(name) for name in ADJUSTED if _has_widget(name, options)}
@@ -103,6 +107,7 @@ class TrackingLab(pn.viewable.Viewer):
         self._roots: list[pn.Column] = []
         self._pool = ThreadPoolExecutor(1, "tracking-lab")
         self._asked = self._busy = False
+        self._around_of: Answer | None = None
         self._status = pn.pane.HTML("", **WIDE)
         self.answer = self.bench.answer(self.x, self.y, self.options)
 
@@ -161,6 +166,9 @@ class TrackingLab(pn.viewable.Viewer):
         self.answer = answer
         if self._asked:
             self._ask()
+        elif document := self._session():
+            # Not now: drawing the answer needs the processors too.
+            document.add_timeout_callback(self._look_around, QUIET)
         else:
             self._look_around()
 
@@ -168,8 +176,9 @@ class TrackingLab(pn.viewable.Viewer):
     def _look_around(self) -> None:
         """The offsets around the place, after the answer: they may take longer."""
         if not self.vectors or self.found is None or not self._views:
-            self.around = None
-        elif not self._busy:
+            self.around = self._around_of = None
+        elif not self._busy and self._around_of is not self.answer:
+            self._around_of = self.answer
             self._off_the_loop(
                 functools.partial(self.bench.around, self.found, self.options),
                 functools.partial(self._receive_around, self.answer),
@@ -181,8 +190,8 @@ class TrackingLab(pn.viewable.Viewer):
 
     def _off_the_loop(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
         """``then(work())``: in a thread where a server waits for its other sessions, else now."""
-        document = pn.state.curdoc
-        if document is None or document.session_context is None:
+        document = self._session()
+        if document is None:
             then(work())
             return
 
@@ -190,6 +199,13 @@ class TrackingLab(pn.viewable.Viewer):
             document.add_next_tick_callback(functools.partial(then, future.result()))
 
         self._pool.submit(work).add_done_callback(done)
+
+    @staticmethod
+    def _session() -> Any:
+        """The document of the session of a server that this runs for; None where there is none."""
+        document = pn.state.curdoc
+        served = document is not None and document.session_context is not None
+        return document if served else None
 
     @param.depends("answer", watch=True)
     def _follow(self) -> None:

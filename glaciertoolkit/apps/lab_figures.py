@@ -88,6 +88,7 @@ class LabFigures:
             self.sources[name] = source(**_empty_raster())
         self.mappers: dict[str, Any] = {}
         self._like = view.reference
+        self._turns = False
         self.map = self._map(view)
         self.chips = self._chips()
         self.surface = self._surface()
@@ -309,9 +310,13 @@ class LabFigures:
         x, y = found["template_x"].values, found["template_y"].values
         turns = found["template"].attrs["units"] == "degree"
         low, high = (-180.0, 180.0) if turns else grey_limits(found["template"].values)
-        self.mappers["patch"].update(low=low, high=high, palette=_palette(cyclic=turns))
-        what = "directions of its gradient" if turns else "filtered"
-        self.patch.title.text = f"template, {what}"
+        mapper = self.mappers["patch"]
+        mapper.update(low=low, high=high)
+        if turns != self._turns:  # colours take long to be checked and sent
+            self._turns = turns
+            mapper.palette = _palette(cyclic=turns)
+            what = "directions of its gradient" if turns else "filtered"
+            self.patch.title.text = f"template, {what}"
         for name, variable in (("patch", "template"), ("matched", "matched")):
             self._put(name, raster(found[variable].values, x, y))
 

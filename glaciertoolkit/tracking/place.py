@@ -6,6 +6,8 @@ The tile is read, opened and measured by the functions that `track` maps over al
 from __future__ import annotations
 
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -21,6 +23,10 @@ from glaciertoolkit.tracking.track import search_start
 from glaciertoolkit.tracking.windows import image_window
 
 Array = npt.NDArray[np.float32]
+
+WORKERS = max(min(os.cpu_count() or 1, 4), 1)
+LEAST_ROWS = 8
+"""Rows of posts that are worth a thread: each begins with the sums of a template's rows."""
 
 
 class Place(NamedTuple):
@@ -143,4 +149,23 @@ def measure_at(pair: xr.Dataset, place: Place, start: Any, reach: tuple[int, int
     a, b = (np.ascontiguousarray(image) for image in dask.compute(*pixels))
     priors = () if start is None else (start,)
     opened = open_tile(a, b, *priors, place.tile, window, parameters=p)
-    return Measured(opened, measure_tile(opened, place.tile, p), (a, b), window)
+    with ThreadPoolExecutor(WORKERS) as pool:
+        planes = measure_tile(_divided(opened, p), place.tile, p, apply=pool.map)
+    return Measured(opened, planes, (a, b), window)
+
+
+def _divided(opened: Opened, p: TrackParameters) -> Opened:
+    """The tile in parts that threads can share, where that changes no bit of the result.
+
+    Correlation with missing pixels takes another way than without, part by part.
+    """
+    windows = opened.pairs[0]
+    whole = windows.reference.valid.all() and windows.secondary.valid.all()
+    if p.method == "ncc" and not whole:
+        return opened
+    parts = []
+    for part, offset in opened.parts:
+        rows = max(-(-part.shape[0] // WORKERS), LEAST_ROWS)
+        starts = range(part.y0, part.y1, rows)
+        parts += [(part._replace(y0=y, y1=min(y + rows, part.y1)), offset) for y in starts]
+    return opened._replace(parts=parts)

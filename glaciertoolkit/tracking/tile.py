@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -37,6 +37,7 @@ PLANES = (
     "dx", "dy", "dx_error", "dy_error", "dxdy_covariance", "correlation", "snr", "peak_ratio",
     "template_size", "effective_resolution", "flag",
 )  # fmt: skip
+Apply = Callable[..., Iterable[Any]]
 EDGE_ERROR = 3.5
 """Pixels, times the square of the template's edge; measured on noise-free textures."""
 GRADIENTS = ("dx_dx", "dx_dy", "dy_dx", "dy_dy")
@@ -127,7 +128,7 @@ def rejection_threshold(
 
 def _search(
     pairs: Sequence[Windows], ratios: Sequence[float], tile: Tile, template: tuple[int, int],
-    parts: list[tuple[Tile, tuple[int, int]]],
+    parts: list[tuple[Tile, tuple[int, int]]], apply: Apply,
 ) -> _Found:  # fmt: skip
     """Peaks of all posts of a tile, each part of it about its own whole-pixel prior."""
     from glaciertoolkit.tracking.kernels import subpixel
@@ -141,7 +142,9 @@ def _search(
         ]
     peaks = np.empty((subpixel.PLANES, *tile.shape), np.float32)
     contrast, share, present = (np.empty(tile.shape, np.float32) for _ in range(3))
-    for part, offset in parts:
+
+    def fill(one: tuple[Tile, tuple[int, int]]) -> None:
+        part, offset = one
         inside = (
             slice(part.y0 - tile.y0, part.y1 - tile.y0),
             slice(part.x0 - tile.x0, part.x1 - tile.x0),
@@ -156,6 +159,9 @@ def _search(
         peaks[here][subpixel.DY] += np.float32(offset[0] - p.search[0])
         contrast[inside], share[inside] = found.contrast, found.share
         present[inside] = found.present
+
+    for _ in apply(fill, parts):
+        pass
     return _Found(peaks, contrast, share, present)
 
 
@@ -244,13 +250,13 @@ def _interpolation_error(position: Array, support: npt.NDArray[np.int64], edge: 
 
 def _match(
     pairs: Sequence[Windows], ratios: Sequence[float], tile: Tile, template: tuple[int, int],
-    noise: SurfaceNoise, parts: list[tuple[Tile, tuple[int, int]]],
+    noise: SurfaceNoise, parts: list[tuple[Tile, tuple[int, int]]], apply: Apply,
 ) -> Match:  # fmt: skip
     """Displacement, error and flag of every post with one template size."""
     from glaciertoolkit.tracking.kernels import subpixel
 
     p = pairs[0].parameters
-    found = _search(pairs, ratios, tile, template, parts)
+    found = _search(pairs, ratios, tile, template, parts, apply)
     peaks = found.peaks
     pixels = _pixels(found.share, template)
     threshold = rejection_threshold(noise, found.share, template, p)
@@ -327,11 +333,17 @@ def open_tile(
 
 
 def measure_tile(
-    opened: Opened, tile: Tile, parameters: TrackParameters, ratios: tuple[float, ...] = (1.0,)
-) -> Array:
-    """Offsets of the posts of a tile that has been opened: see `track_tile`."""
+    opened: Opened, tile: Tile, parameters: TrackParameters, ratios: tuple[float, ...] = (1.0,),
+    apply: Apply = map,
+) -> Array:  # fmt: skip
+    """Offsets of the posts of a tile that has been opened: see `track_tile`.
+
+    `apply`: how its parts are worked off, ``map`` or that of a pool of threads.
+    """
     pairs, parts, noise = opened
-    match = best([_match(pairs, ratios, tile, t, noise, parts) for t in parameters.fine.templates])
+    match = best(
+        [_match(pairs, ratios, tile, t, noise, parts, apply) for t in parameters.fine.templates]
+    )
     if parameters.mode == "fast":
         if len(pairs) == 1 and parameters.method == "ncc":
             match = without_gaps(match, pairs[0], tile)
