@@ -63,13 +63,19 @@ def _verdict(found: xr.Dataset, lost: bool) -> str:
     if lost:
         return "No offset here: the match was rejected."
     moved = ", ".join(
-        f"{n} = {float(found[n]):.4g} ± {float(found[f'{n}_error']):.2g} m" for n in ("dx", "dy")
+        f"{n} = {_with_error(float(found[n]), float(found[f'{n}_error']))} m" for n in ("dx", "dy")
     )
     return (
         f"The template was found again at {moved}. Its correlation of "
         f"{float(found['correlation']):.2f} is {_times(found)} the {_needed(found):.2f} that are "
         f"needed; {_alone(found)}."
     )
+
+
+def _with_error(value: float, error: float) -> str:
+    """A value to as many decimals as two digits of its error have."""
+    digits = max(1 - math.floor(math.log10(error)), 0) if error > 0 else 2
+    return f"{value:.{digits}f} ± {error:.{digits}f}"
 
 
 def _times(found: xr.Dataset) -> str:

@@ -235,6 +235,20 @@ def test_an_explorer_of_nothing_is_explained(
     assert "nowhere" in capsys.readouterr().err
 
 
+def test_a_tracking_lab_of_nothing_is_explained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv, sys.argv = sys.argv, ["glaciertoolkit", "lab", str(tmp_path / "nowhere.tif"), "b.tif"]
+    try:
+        with pytest.raises(SystemExit):
+            cli.main()
+    finally:
+        sys.argv = argv
+    text = capsys.readouterr().err
+    assert text.startswith("Error:")
+    assert "nowhere.tif" in text
+
+
 def test_an_unknown_catalog_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     argv, sys.argv = sys.argv, ["glaciertoolkit", "catalog", "nowhere.yaml"]
     try:

@@ -64,6 +64,23 @@ def tracking_lab(
     ------
     MissingVariableError, InputError, GridError, ParameterError
         Where the Dataset is no pair that can be tracked, or an option is not one of `track`.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> from glaciertoolkit import tracking_lab
+    >>> image = np.random.default_rng(0).normal(size=(96, 96)).astype("float32")
+    >>> grid = {"y": 300.0 - 10 * np.arange(96), "x": 10.0 * np.arange(96)}
+    >>> pair = xr.Dataset(
+    ...     {"reference": (("y", "x"), image), "secondary": (("y", "x"), np.roll(image, 2, 1))},
+    ...     coords=grid,
+    ... )
+    >>> lab = tracking_lab(pair, template=32, search=8)
+    >>> lab.code
+    'offsets = pair.glacier.track(template=32, search=8)'
+    >>> lab.search = 4  # what the slider does
+    >>> round(float(lab.found.dx), 1)
+    20.0
     """
     from glaciertoolkit.apps.lab import TrackingLab
 

@@ -237,9 +237,9 @@ class LabFigures:
             figure.scatter("offset", "value", source=samples, marker=marker, size=5, color=colour,
                            legend_label=f"{label}: whole pixels")  # fmt: skip
             figure.line("offset", "value", source=fit, color=colour, line_width=3,
-                        legend_label=f"{label}: fitted between")  # fmt: skip
+                        legend_label=f"{label}: fitted")  # fmt: skip
         figure.line("x", "y", source=self.sources["threshold"], color="black", line_dash="dashed",
-                    line_width=1.5, legend_label="needed, or chance")  # fmt: skip
+                    line_width=1.5, legend_label="needed")  # fmt: skip
         figure.legend.update(
             label_text_font_size="11px", background_fill_alpha=0.6, padding=4, spacing=0,
             location="top_left", glyph_height=14, label_height=14, click_policy="hide",

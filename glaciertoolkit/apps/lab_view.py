@@ -163,7 +163,7 @@ def caption(found: xr.Dataset, block: tuple[int, int]) -> str:
         outer = "white-space:nowrap;margin-right:12px"
         return f"<span style='{outer}'><span style='{box}'></span>{text}</span>"
 
-    size = f"{tx} x {ty} pixels, {tx * px:g} x {ty * py:g} m"
+    size = f"{tx} x {ty} pixels, {tx * px:.4g} x {ty * py:.4g} m"
     parts = [
         key(TEMPLATE, "solid", f"template ({size})"),
         key(SEARCH, "dotted", "all that is searched"),

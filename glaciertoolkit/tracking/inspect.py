@@ -13,7 +13,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from glaciertoolkit.blocks import Tile
-from glaciertoolkit.conventions import TIME_COORDS, Variable, describe, validate
+from glaciertoolkit.conventions import GRID_MAPPING, TIME_COORDS, Variable, describe, validate
 from glaciertoolkit.provenance import record
 from glaciertoolkit.tracking.correlation import Peaks, correlate
 from glaciertoolkit.tracking.parameters import TrackParameters
@@ -157,13 +157,14 @@ def _holds(part: Tile, post: tuple[int, int]) -> bool:
 
 
 def _coordinates(pair: xr.Dataset, place: Place) -> dict[str, Any]:
-    """The centre of the template, and the dates."""
+    """The centre of the template, its CRS, and the dates."""
     coords: dict[str, Any] = {}
     for k, name in enumerate(("y", "x")):
         values = np.asarray(pair[name].values, float)
         first, edge = place.corner[k], place.parameters.template[k]
         coords[name] = (values[first] + values[first + edge - 1]) / 2
-    return coords | {k: pair.coords[k] for k in TIME_COORDS if k in pair.coords}
+    kept = (GRID_MAPPING, *TIME_COORDS)
+    return coords | {k: pair.coords[k] for k in kept if k in pair.coords}
 
 
 def _shares(

@@ -210,7 +210,8 @@ def said(pair: xr.Dataset, x: float = 501_500, y: float = 3_198_500, **options: 
 def test_a_match_is_explained_with_its_numbers(pair: xr.Dataset) -> None:
     text = said(pair)
     found = gt.correlation_surface(pair, 501_500, 3_198_500, template=32)
-    assert f"dx = {float(found.dx):.4g} ± {float(found.dx_error):.2g} m" in text
+    assert f"dx = {float(found.dx):.2f} ± {float(found.dx_error):.2f} m" in text
+    assert 0.1 <= float(found.dx_error) < 1  # so two decimals show two digits of it
     assert f"correlation of {float(found.correlation):.2f}" in text
     assert f"the {float(found.threshold):.2f} that are needed" in text
 
