@@ -22,7 +22,7 @@ import tempfile
 import time
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -111,28 +111,55 @@ def peak_memory(process: int) -> float:
     return float("nan")
 
 
-def next_answer(page: Any, act: Any) -> float:
-    """Milliseconds from the press that `act` makes to the new surface."""
-    before = page.evaluate("lab.done.length")
-    act()
-    page.wait_for_function(f"() => lab.done.length > {before}", timeout=60_000)
-    page.wait_for_timeout(600)  # the offsets around come after the answer; then all is quiet
-    return float(page.evaluate("lab.done.at(-1)"))
+class Times(NamedTuple):
+    """Of one answer, ms: by the clock, and of the processors in the server and on the page."""
+
+    clock: float
+    server: float
+    page: float
 
 
-def clicks(page: Any, count: int) -> list[float]:
+class Visitor:
+    """A page that is measured, and the server that answers it."""
+
+    def __init__(self, page: Any, server: int) -> None:
+        self.page, self.server = page, server
+        self.devtools = page.context.new_cdp_session(page)
+        self.devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def used(self) -> tuple[float, float]:
+        """Processor time so far, ms: of the server, of the page's main thread."""
+        words = Path(f"/proc/{self.server}/stat").read_text().rsplit(")", 1)[1].split()
+        server = 1000 * (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+        metrics = self.devtools.send("Performance.getMetrics")["metrics"]
+        return server, 1000 * next(m["value"] for m in metrics if m["name"] == "TaskDuration")
+
+    def answer(self, act: Any) -> Times:
+        """What the press that `act` makes takes until the new surface is drawn."""
+        before, used = self.page.evaluate("lab.done.length"), self.used()
+        act()
+        self.page.wait_for_function(f"() => lab.done.length > {before}", timeout=60_000)
+        now = self.used()
+        # The offsets around come after the answer; then all is quiet.
+        self.page.wait_for_timeout(1000)
+        clock = float(self.page.evaluate("lab.done.at(-1)"))
+        return Times(clock, now[0] - used[0], now[1] - used[1])
+
+
+def clicks(visitor: Visitor, count: int) -> list[Times]:
     """Answers to clicks all over the map."""
     rng = np.random.default_rng(0)
-    times = []
+    page, times = visitor.page, []
     for across, down in rng.uniform(0.25, 0.75, (count, 2)):
         x, y, w, h = page.evaluate(FRAME)
         at = (x + across * w, y + down * h)
-        times.append(next_answer(page, lambda at=at: page.mouse.click(*at)))
+        times.append(visitor.answer(lambda at=at: page.mouse.click(*at)))
     return times
 
 
-def slides(page: Any, label: str, shares: list[float]) -> list[float]:
+def slides(visitor: Visitor, label: str, shares: list[float]) -> list[Times]:
     """Answers to clicks on a slider at these shares of its length."""
+    page = visitor.page
     bar = page.locator(
         f".bk-input-group:has(.bk-slider-title:has-text('{label}')) .noUi-base"
     ).first
@@ -140,29 +167,29 @@ def slides(page: Any, label: str, shares: list[float]) -> list[float]:
     for share in shares:
         box = bar.bounding_box()
         at = (box["x"] + share * box["width"], box["y"] + box["height"] / 2)
-        times.append(next_answer(page, lambda at=at: page.mouse.click(*at)))
+        times.append(visitor.answer(lambda at=at: page.mouse.click(*at)))
     return times
 
 
-def selects(page: Any, index: int, labels: list[str]) -> list[float]:
+def selects(visitor: Visitor, index: int, labels: list[str]) -> list[Times]:
     """Answers to choices; they begin with the change of the selector, not with a press."""
-    times = []
+    page, times = visitor.page, []
     for label in labels:
 
         def act(label: str = label) -> None:
             page.evaluate("lab.pressed = performance.now()")
             page.locator("select").nth(index).select_option(label=label)
 
-        times.append(next_answer(page, act))
+        times.append(visitor.answer(act))
     return times
 
 
-def measure(url: str, count: int) -> dict[str, list[float]]:
-    """Milliseconds of each kind of answer."""
+def measure(url: str, server: int, count: int) -> tuple[list[float], dict[str, list[Times]]]:
+    """Milliseconds of the first view once the server is warm, and of each kind of answer."""
     from playwright.sync_api import sync_playwright
 
     flags = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
-    found: dict[str, list[float]] = {"first view": []}
+    views = []
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=flags)
         for _ in range(3):  # the first warms the server
@@ -171,26 +198,26 @@ def measure(url: str, count: int) -> dict[str, list[float]]:
             page.goto(url)
             page.wait_for_function(f"() => ({PREPARE})() === 7", timeout=120_000)
             page.evaluate("() => new Promise((done) => requestAnimationFrame(done))")
-            found["first view"].append(1000 * (time.perf_counter() - start))
-        found["first view"] = found["first view"][1:]
+            views.append(1000 * (time.perf_counter() - start))
         page.wait_for_timeout(2000)
-        clicks(page, 2)
-        found["click, template 64, search 16"] = clicks(page, count)
-        found["template slider, 16 to 96"] = slides(
-            page, "Template", list(np.linspace(0.07, 0.73, count))
-        )
-        found["search slider, 4 to 32"] = slides(
-            page, "Search radius", list(np.linspace(0.04, 0.48, count))
-        )
-        found["click, template 96, search 32"] = clicks(page, count)
-        found["filter"] = selects(
-            page, 1, ["Wallis", "high-pass, square", "none", "high-pass, Gaussian"]
-        )
-        found["method"] = selects(
-            page, 0, ["orientation correlation", "normalised cross-correlation"] * 2
-        )
+        visitor = Visitor(page, server)
+        clicks(visitor, 2)
+        filters = ["Wallis", "high-pass, square", "none", "high-pass, Gaussian"]
+        methods = ["orientation correlation", "normalised cross-correlation"] * 2
+        found = {
+            "click, template 64, search 16": clicks(visitor, count),
+            "template slider, 16 to 96": slides(
+                visitor, "Template", list(np.linspace(0.07, 0.73, count))
+            ),
+            "search slider, 4 to 32": slides(
+                visitor, "Search radius", list(np.linspace(0.04, 0.48, count))
+            ),
+            "click, template 96, search 32": clicks(visitor, count),
+            "filter, template 96, search 32": selects(visitor, 1, filters),
+            "method, template 96, search 32": selects(visitor, 0, methods),
+        }
         browser.close()
-    return found
+    return views[1:], found
 
 
 def main() -> None:
@@ -210,24 +237,29 @@ def main() -> None:
             url = f"http://127.0.0.1:{port}/"
             wait_for(url, server)
             started = time.perf_counter() - start
-            times = measure(url, given.answers)
+            views, times = measure(url, server.pid, given.answers)
             memory = peak_memory(server.pid)
         finally:
             server.terminate()
             server.wait(20)
+    medians = {
+        name: Times(*(round(statistics.median(t), 1) for t in zip(*answers, strict=True)))
+        for name, answers in times.items()
+    }
     report: dict[str, Any] = {
         "size": given.size,
         "server_start_s": round(started, 2),
         "server_memory_gb": round(memory, 2),
-        "median_ms": {name: round(statistics.median(t), 1) for name, t in times.items()},
-        "slowest_ms": {name: round(max(t), 1) for name, t in times.items()},
+        "first_view_ms": [round(t, 1) for t in views],
+        "median_ms": {name: t._asdict() for name, t in medians.items()},
     }
     given.out.parent.mkdir(parents=True, exist_ok=True)
     given.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     print(f"{given.size} x {given.size} pixels; server ready after {started:.1f} s, "
-          f"{memory:.2f} GB")  # fmt: skip
-    for name, values in times.items():
-        print(f"{name:34} median {statistics.median(values):6.0f} ms, slowest {max(values):6.0f}")
+          f"at most {memory:.2f} GB; first view {min(views) / 1000:.1f} s")  # fmt: skip
+    print(f"{'median of each answer, ms':32} {'clock':>7} {'server':>7} {'page':>7}")
+    for name, t in medians.items():
+        print(f"{name:32} {t.clock:7.0f} {t.server:7.0f} {t.page:7.0f}")
 
 
 if __name__ == "__main__":

@@ -245,7 +245,7 @@ class LabFigures:
             location="top_left", glyph_height=14, label_height=14, click_policy="hide",
         )  # fmt: skip
         figure.add_layout(figure.legend[0], "below")
-        figure.legend.update(ncols=2, border_line_alpha=0, label_width=150, label_standoff=4)
+        figure.legend.update(ncols=2, border_line_alpha=0, label_width=118, label_standoff=4)
         return figure
 
     def _flicker(self, names: tuple[str, str], timer: str) -> Any:

@@ -139,13 +139,14 @@ def surface_at(pair: xr.Dataset, place: Place, measured: Measured) -> xr.Dataset
     squared = p.method == "coherent"
     peaks = subpixel.find_peaks(found.volume, 1, subpixel.interpolation_tables(), squared)[:, 0, 0]
     surface = Surface(found.volume[0, :, :, 0], peaks, centre, fine, squared, p.oversample)
-    ds = xr.Dataset(
-        {name: ((), value) for name, value in verdict.items()},
-        coords=_coordinates(pair, place),
-    )
-    ds = ds.assign(surface.variables()).assign(_shares(opened, found, template, p))
-    ds = ds.assign(_chips(pair, place, measured, centre))
-    ds = ds.assign(_matched(windows.first_pixel(post, template), template, surface, opened, p))
+    variables = {
+        **{name: ((), value) for name, value in verdict.items()},
+        **surface.variables(),
+        **_shares(opened, found, template, p),
+        **_chips(pair, place, measured, centre),
+        **_matched(windows.first_pixel(post, template), template, surface, opened, p),
+    }
+    ds = xr.Dataset(variables, coords=_coordinates(pair, place))
     ds["flag"] = ds["flag"].astype(np.uint32)
     ds["template_size"] = ds["template_size"].astype(np.uint16)
     ds.attrs = _attributes(pair, place, template, centre)
