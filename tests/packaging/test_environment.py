@@ -75,7 +75,9 @@ def test_conda_does_not_let_pip_install_dependencies():
     assert entries[-1] == {"pip": ["--no-deps", "-e ."]}
 
 
-@pytest.mark.parametrize("requirement", requirements("lab", "test", "docs", "bench"), ids=lambda r: r.name)
+@pytest.mark.parametrize(
+    "requirement", requirements("lab", "test", "docs", "bench"), ids=lambda r: r.name
+)
 def test_every_requirement_has_one_lower_bound_and_a_pin_above_it(requirement):
     assert [s.operator for s in requirement.specifier] == [">="]
     pinned = {canonicalize_name(name): version for name, version in constraints().items()}
