@@ -110,6 +110,8 @@ VARIABLES: dict[str, Variable] = {
     "effective_resolution": Variable(
         "m", "width of the uniform template that smears the motion as much as the texture does"
     ),
+    "dx_smear": Variable("m", "mean of dx over the template minus its value at the centre"),
+    "dy_smear": Variable("m", "mean of dy over the template minus its value at the centre"),
     "dx_dx": Variable("1", "gradient of dx along x"),
     "dx_dy": Variable("1", "gradient of dx along y"),
     "dy_dx": Variable("1", "gradient of dy along x"),

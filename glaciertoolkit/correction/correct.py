@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from glaciertoolkit.conventions import describe, in_radar_geometry, validate
+from glaciertoolkit.correction.calibration import calibrate_errors
 from glaciertoolkit.correction.fit import fit_terms
 from glaciertoolkit.correction.joint import JointFit
 from glaciertoolkit.correction.noise import filter_noise
@@ -30,11 +31,8 @@ from glaciertoolkit.correction.surface import COMPONENTS, Surface, polynomial_te
 from glaciertoolkit.correction.topography import flag_extrapolated
 from glaciertoolkit.errors import GlacierToolkitWarning, ParameterError
 from glaciertoolkit.provenance import recorded
-from glaciertoolkit.robust import nmad
 
 MOST_FOLDS = 16
-LEAST_FOR_SCALE = 50
-"""Hold-out residuals needed before they may rescale the errors of tracking."""
 
 
 @recorded
@@ -151,7 +149,7 @@ def correct(
         out = _hold_out(out, surface, points, elevation)
     if noise:
         out = filter_noise(out, **filters, smooth=smooth)
-    out = _scale_errors(out)
+    out = calibrate_errors(out)
     return describe(out)
 
 
@@ -221,27 +219,4 @@ def _hold_out(
             held[k] = xr.where(here, left, held[k])
     for k, axis in enumerate(COMPONENTS):
         out[f"d{axis}_holdout"] = held[k].astype(np.float32)
-    return out
-
-
-def _scale_errors(ds: xr.Dataset) -> xr.Dataset:
-    """Scale the errors so that they explain the hold-out residuals of stable ground."""
-    if "dx_holdout" not in ds or "dx_error" not in ds:
-        return ds
-    out = ds.copy()
-    scales = []
-    for axis in COMPONENTS:
-        residual = np.asarray(ds[f"d{axis}_holdout"].values, float)
-        error = np.asarray(ds[f"d{axis}_error"].values, float)
-        z = (residual / error)[np.isfinite(residual / error)]
-        scales.append(nmad(z) if z.size >= LEAST_FOR_SCALE else 1.0)
-        out[f"d{axis}_error"] = (ds[f"d{axis}_error"] * np.float32(scales[-1])).astype(np.float32)
-    if "dxdy_covariance" in ds:
-        factor = np.float32(scales[0] * scales[1])
-        out["dxdy_covariance"] = ds["dxdy_covariance"] * factor
-    out["error_scale"] = (
-        "component",
-        np.array(scales),
-        {"units": "1", "long_name": "factor applied to the errors of tracking and fit"},
-    )
     return out

@@ -14,7 +14,11 @@ Flags = npt.NDArray[np.uint32]
 
 
 class Match(NamedTuple):
-    """What one template size found at the posts of a tile, in matched pixels: dx right, dy down."""
+    """What one template size found at the posts of a tile, in matched pixels: dx right, dy down.
+
+    `smear_x`, `smear_y`: by how much the mean over the template differs from the value at its
+    centre; its mean square over the neighbours is part of `xx`, `yy`, `xy`.
+    """
 
     dx: Array
     dy: Array
@@ -26,6 +30,8 @@ class Match(NamedTuple):
     ratio: Array
     size: Array
     spread: Array
+    smear_x: Array
+    smear_y: Array
     share: Array
     flag: Flags
 

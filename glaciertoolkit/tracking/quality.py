@@ -18,6 +18,14 @@ SEGMENT = 32
 SEGMENTS = 32
 """How many of them: the mean of so many is good to a few per cent over a band of frequencies."""
 LEAST_SEGMENTS = 8
+BEST = 90
+"""Percentile of the squared correlations of a tile that is taken for that of still ground."""
+LEAST_TORN = 0.2
+"""Below this share of the image's power what tears a template can't be told from noise."""
+BENT = 0.8
+"""Variance of x^2 over an interval about zero, over the square of its mean."""
+UNUSUAL = 3.0
+"""A piece that lost more than so many times the usual share of its power is not counted."""
 FRINGE = 8
 """Pixels around a piece that are needed to move it by a part of a pixel."""
 
@@ -175,11 +183,13 @@ def residual(
         (at >= 0) & (at <= limits[0]) & (start >= FRINGE) & (start <= limits[1]), axis=1
     )
     at, start, shift = at[inside], start[inside], shift[inside]
-    n = len(at)
-    if n < LEAST_SEGMENTS:
+    if len(at) < LEAST_SEGMENTS:
         return None
     here = np.stack([a[y : y + edge, x : x + edge] for y, x in at])
     there = _aligned(b, start, shift, edge)
+    alike = _alike(here, there)
+    here, there = here[alike], there[alike]
+    n = len(here)
     taper = _taper(edge)
     fa, fb = np.fft.rfft2(here * taper), np.fft.rfft2(there * taper)
     cross, pa, pb = (
@@ -216,6 +226,20 @@ def _aligned(b: Array, start: npt.NDArray[np.int64], shift: Array, edge: int) ->
     moved = np.fft.irfft2(spectrum, s=(wide, wide))
     inner = slice(FRINGE, FRINGE + edge)
     return np.asarray(moved[:, inner, inner], np.float32)
+
+
+def _alike(here: Array, there: Array) -> npt.NDArray[np.bool_]:
+    """Pieces that share as much as is usual: what was matched wrongly, or half so, is no noise.
+
+    Where the correlation is high a single wrong piece would make most of the residual.
+    """
+    a = here - here.mean(axis=(1, 2), keepdims=True)
+    b = there - there.mean(axis=(1, 2), keepdims=True)
+    power = (a * a).sum(axis=(1, 2)) * (b * b).sum(axis=(1, 2))
+    common = np.maximum((a * b).sum(axis=(1, 2)), 0) ** 2
+    lost = 1 - common / np.maximum(power, np.float32(1e-30))
+    alike = lost <= UNUSUAL * np.median(lost)
+    return np.asarray(alike)
 
 
 def _concentration(here: Array, there: Array) -> float:
@@ -322,15 +346,58 @@ def shear_misfit(
     Pixels x away from the centre are displaced by G x too much, and differ by g G x: the mean
     square over the template, with the variance T^2 / 12 of x, over that of the image.
     """
-    u, v = gradients
-    ty, tx = (n * n / 12 for n in template)
+    return np.asarray(1 - np.exp(-_torn(power, gradients, contrast, template)), np.float32)
+
+
+def refuted(
+    power: Wide, gradients: tuple[Array, Array], smear: tuple[Array, Array], contrast: Array,
+    template: tuple[int, int], peak: Array, good: npt.NDArray[np.bool_],
+) -> npt.NDArray[np.bool_]:  # fmt: skip
+    """Posts whose correlation speaks against the motion that their neighbours suggest.
+
+    Parameters
+    ----------
+    power, gradients, contrast, template
+        As for `shear_misfit`.
+    smear : tuple of numpy.ndarray
+        As for `gradient_covariance`.
+    peak : numpy.ndarray
+        Correlation at the peak.
+    good : numpy.ndarray of bool
+        Posts that have a match.
+
+    Notes
+    -----
+    Differences between neighbours are motion of the ground, or a wrong match next to a right one.
+    A template that is torn as a wrong one says, so that its pixels differ by the mean square q of
+    the image's, would not correlate better than ``rho_best^2 / (1 + q)``, with rho_best that of
+    the best posts of the tile (for a Gaussian peak and displacements spread as one).
+    """
+    if not good.any():
+        return np.zeros(peak.shape, bool)
+    torn = _torn(power, gradients, contrast, template)
+    torn += _mean_square(power, smear[0], smear[1], contrast) * BENT
+    square = np.clip(peak, 0, 1).astype(np.float64) ** 2
+    return np.asarray(square * (1 + torn) > (1 + LEAST_TORN) * np.percentile(square[good], BEST))
+
+
+def _mean_square(power: Wide, u: Array, v: Array, contrast: Array) -> Wide:
+    """By how much the pixels differ where (u, v) displaces all, over the image's mean square."""
     xx, xy, yy = power
-    square = (
-        xx * (u[0] ** 2 * tx + u[1] ** 2 * ty)
-        + yy * (v[0] ** 2 * tx + v[1] ** 2 * ty)
-        + 2 * xy * (u[0] * v[0] * tx + u[1] * v[1] * ty)
-    ) * np.asarray(contrast, np.float64) ** 2
-    return np.asarray(1 - np.exp(-square), np.float32)
+    return np.asarray(
+        (xx * u**2 + yy * v**2 + 2 * xy * (u * v)) * np.asarray(contrast, np.float64) ** 2
+    )
+
+
+def _torn(
+    power: Wide, gradients: tuple[Array, Array], contrast: Array, template: tuple[int, int]
+) -> Wide:
+    """The mean square by which gradients of the displacement make the pixels differ."""
+    (ux, uy), (vx, vy) = gradients
+    ty, tx = (n * n / 12 for n in template)
+    return np.asarray(
+        _mean_square(power, ux, vx, contrast) * tx + _mean_square(power, uy, vy, contrast) * ty
+    )
 
 
 def gradient_covariance(
@@ -368,9 +435,12 @@ def gradient_covariance(
 
     u, v = gradients
     field = np.stack([u[0], v[0], u[1], v[1]]).astype(np.float64)
-    ex, ey = ((lever[k] * field).sum(axis=0) + smear[k] for k in range(2))
+    ex, ey = ((lever[k] * field).sum(axis=0) for k in range(2))
+    sx, sy = smear
     size = (2 * radius[0] + 1, 2 * radius[1] + 1)
+    # The texture knows nothing of the flow: the two parts are independent.
     xx, yy, xy = (
-        uniform_filter(product, size, mode="nearest") for product in (ex * ex, ey * ey, ex * ey)
+        uniform_filter(product, size, mode="nearest")
+        for product in (ex * ex + sx * sx, ey * ey + sy * sy, ex * ey + sx * sy)
     )
     return xx.astype(np.float32), yy.astype(np.float32), xy.astype(np.float32)

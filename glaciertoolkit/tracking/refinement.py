@@ -149,9 +149,11 @@ def _merged(match: Match, found: Refined, posts: Posts) -> Match:
     """The match with what was refined put in its place."""
     inner = np.ix_(*posts)
     good = found.status == Status.OK
+    none = np.zeros_like(found.dx)
     fields = {
         "dx": found.dx, "dy": found.dy, "xx": found.dx_variance, "yy": found.dy_variance,
         "xy": found.covariance, "correlation": np.minimum(found.correlation, np.float32(1)),
+        "smear_x": none, "smear_y": none,
     }  # fmt: skip
     changed = {}
     for name, values in fields.items():

@@ -22,6 +22,7 @@ from glaciertoolkit.tracking.quality import (
     detection_threshold,
     gradient_covariance,
     match_covariance,
+    refuted,
     residual,
     shear_misfit,
     surface_noise,
@@ -35,7 +36,7 @@ Array = npt.NDArray[np.float32]
 
 PLANES = (
     "dx", "dy", "dx_error", "dy_error", "dxdy_covariance", "correlation", "snr", "peak_ratio",
-    "template_size", "effective_resolution", "flag",
+    "template_size", "effective_resolution", "dx_smear", "dy_smear", "flag",
 )  # fmt: skip
 Apply = Callable[..., Iterable[Any]]
 EDGE_ERROR = 3.5
@@ -204,6 +205,13 @@ class _Flow(NamedTuple):
     gradients: tuple[Array, Array]
     smear: tuple[Array, Array]
 
+    def without(self, where: npt.NDArray[np.bool_]) -> _Flow:
+        """The flow with what is no motion set to zero."""
+        zero = np.float32(0)
+        u, v = (np.where(where, zero, g) for g in self.gradients)
+        a, b = (np.where(where, zero, s) for s in self.smear)
+        return _Flow(self.near, (u, v), (a, b))
+
 
 def _flow(template: tuple[int, int], step: tuple[int, int], dx: Array, dy: Array) -> _Flow:
     from glaciertoolkit.tracking.kernels.moments import neighbour_bends, neighbour_gradients
@@ -271,6 +279,12 @@ def _match(
         np.maximum(_interpolation_error(peaks[k], support, edge), METHOD_ERROR[p.method])
         for k, edge in ((subpixel.DX, template[1]), (subpixel.DY, template[0]))
     ]
+    flow = flow.without(
+        refuted(
+            t.power, flow.gradients, flow.smear, found.contrast, template,
+            peaks[subpixel.PEAK], sure == 0,
+        )
+    )  # fmt: skip
     misfit = shear_misfit(t.power, flow.gradients, found.contrast, template)
     xx, yy, xy = match_covariance(
         peaks[subpixel.PEAK],
@@ -287,7 +301,7 @@ def _match(
     return Match(
         dx, dy, xx + gxx, yy + gyy, xy + gxy,
         peaks[subpixel.PEAK], peaks[subpixel.SNR], peaks[subpixel.RATIO],
-        np.full(dx.shape, max(template), np.float32), t.spread, found.share, flag,
+        np.full(dx.shape, max(template), np.float32), t.spread, *flow.smear, found.share, flag,
     )  # fmt: skip
 
 
@@ -405,7 +419,9 @@ def _planes(match: Match, parameters: TrackParameters) -> Array:
     out[5], out[6], out[7] = match.correlation, match.snr, match.ratio
     out[8] = match.size / n
     out[9] = match.spread * np.float32(np.sqrt(abs(res_x * res_y)))
-    out[10] = match.flag
+    out[10] = match.smear_x * np.float32(res_x)
+    out[11] = match.smear_y * np.float32(res_y)
+    out[12] = match.flag
     out[:5, match.lost] = np.nan
-    out[9, match.lost] = np.nan
+    out[9:12, match.lost] = np.nan
     return out
