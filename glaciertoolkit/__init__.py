@@ -48,7 +48,14 @@ from glaciertoolkit.terrain import aspect, hillshade, slope, stable_terrain
 from glaciertoolkit.tracking.ensemble import track_ensemble
 from glaciertoolkit.tracking.inspect import correlation_surface
 from glaciertoolkit.tracking.track import track
-from glaciertoolkit.uncertainty import accuracy
+from glaciertoolkit.uncertainty import (
+    accuracy,
+    accuracy_report,
+    closure,
+    compare,
+    compare_points,
+    mean_error,
+)
 from glaciertoolkit.words import summary
 
 __version__ = "0.1.0"
@@ -58,9 +65,13 @@ __all__ = [
     "GlacierToolkitError",
     "GlacierToolkitWarning",
     "accuracy",
+    "accuracy_report",
     "aspect",
     "checkpoint",
+    "closure",
     "combine_passes",
+    "compare",
+    "compare_points",
     "correct",
     "correlation_surface",
     "explain",
@@ -72,6 +83,7 @@ __all__ = [
     "history",
     "locate",
     "match_raster",
+    "mean_error",
     "nmad",
     "open_catalog",
     "open_checkpoint",

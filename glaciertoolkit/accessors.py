@@ -35,7 +35,14 @@ from glaciertoolkit.stats.glaciers import glaciers
 from glaciertoolkit.stats.topography import topography
 from glaciertoolkit.tracking.inspect import correlation_surface
 from glaciertoolkit.tracking.track import track
-from glaciertoolkit.uncertainty import accuracy
+from glaciertoolkit.uncertainty import (
+    accuracy,
+    accuracy_report,
+    closure,
+    compare,
+    compare_points,
+    mean_error,
+)
 from glaciertoolkit.words import summary
 
 
@@ -86,6 +93,11 @@ class GlacierDataset(_Accessor):
     to_map = method(to_map)
     velocity = method(velocity)
     accuracy = method(accuracy)
+    accuracy_report = method(accuracy_report)
+    mean_error = method(mean_error)
+    compare = method(compare)
+    compare_points = method(compare_points)
+    closure = method(closure)
     profile = method(profile)
     explore = method(explore)
     tracking_lab = method(tracking_lab)

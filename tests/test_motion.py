@@ -75,7 +75,8 @@ def test_accuracy_against_numpy() -> None:
     assert float(found.fit_vx_nmad) == pytest.approx(nmad(x) * 365.25 / 29, rel=1e-6)
     assert float(found.fit_d_median) == pytest.approx(1.177 * 0.3, rel=0.03)
     assert int(found.fit_dx_n) == x.size
-    assert 0 < int(found.fit_dx_n_effective) < x.size / 10
+    # white noise: the variogram is a nugget, and every post counts
+    assert 0.9 * x.size < int(found.fit_dx_n_effective) <= x.size
     assert found.fit_dx_nmad.attrs["units"] == "m"
     assert "holdout" in repr(found)
     assert found.fit_dx_nmad.dims == ()

@@ -12,6 +12,9 @@ import xarray as xr
 from glaciertoolkit.blocks import Lattice, Tile, Window, map_tiles
 from glaciertoolkit.correction.points import template_posts
 from glaciertoolkit.correction.surface import COMPONENTS
+from glaciertoolkit.robust import NMAD_FACTOR
+
+Array = npt.NDArray[np.float64]
 
 TILE_POSTS = 512
 LEAST_FOR_SCALE = 50
@@ -42,12 +45,17 @@ def calibrate_errors(ds: xr.Dataset) -> xr.Dataset:
     Tracking states the error of the displacement at the centre of a template, with what curved
     flow adds: the mean over the template is not the value at its centre. What is measured, and
     what a residual on stable ground can judge, is the mean; so this part is taken out first, the
-    mean square of the smear over the neighbours, as tracking put it in. The factor is the larger
-    of two: that for which 68.3 % of the residuals lie within one error, and the mean of it and of
-    the one for which 95.4 % lie within two (real residuals have longer tails than a Gaussian).
+    mean square of the smear over the neighbours, as tracking put it in. Then
 
-    One factor serves the whole scene. It mends what rock and ice share: how the images' spectra
-    and the interpolation enter the stated error. What differs between them (coherence, shear,
+        s^2 = (a s_tracking)^2 + f^2
+
+    f is what residuals share with those two or three templates away, where no two posts have a
+    pixel in common: misfit of the surface, interpolation that errs alike where offsets are alike.
+    It is the same on ice, where the rest is larger; to scale that by it would spoil the errors of
+    the ice. The factor a is such that 68.3 % of the residuals lie within one error, or larger if
+    95.4 % within two ask for it (real residuals have longer tails than a Gaussian).
+
+    One pair a and f serves the whole scene: what rock and ice do not share (coherence, shear,
     texture) is in the stated error of each post.
     """
     if not {"dx_error", "dy_error"} <= set(ds.data_vars):
@@ -55,48 +63,90 @@ def calibrate_errors(ds: xr.Dataset) -> xr.Dataset:
     out = _of_the_mean(ds)
     if "dx_holdout" not in ds:
         return out
-    scales = []
+    scales, floors = [], []
     for axis in COMPONENTS:
         residual = np.asarray(ds[f"d{axis}_holdout"].values, float)
         error = np.asarray(out[f"d{axis}_error"].values, float)
-        scales.append(error_scale(residual / error))
-        out[f"d{axis}_error"] = (out[f"d{axis}_error"] * np.float32(scales[-1])).astype(np.float32)
+        shared = shared_error(residual, template_posts(ds))
+        scales.append(error_scale(residual, error, shared))
+        floors.append(shared if np.isfinite(residual / error).sum() >= LEAST_FOR_SCALE else 0.0)
+        scaled = (out[f"d{axis}_error"] * np.float32(scales[-1])) ** 2 + np.float32(shared**2)
+        out[f"d{axis}_error"] = np.sqrt(scaled).astype(np.float32)
     if "dxdy_covariance" in ds:
-        factor = np.float32(scales[0] * scales[1])
-        out["dxdy_covariance"] = out["dxdy_covariance"] * factor
-    out["error_scale"] = (
-        "component",
-        np.array(scales),
-        {"units": "1", "long_name": "factor applied to the errors of tracking and fit"},
-    )
+        out["dxdy_covariance"] = out["dxdy_covariance"] * np.float32(scales[0] * scales[1])
+    words = {
+        "error_scale": ("1", "factor applied to the errors of tracking and fit"),
+        "error_floor": ("m", "error that posts far apart share, added in quadrature"),
+    }
+    for (name, (units, text)), values in zip(words.items(), (scales, floors), strict=True):
+        attrs = {"units": units, "long_name": text}
+        out[name] = ("component", np.array(values), attrs)
     return out
 
 
-def error_scale(z: npt.ArrayLike) -> float:
-    """Factor for stated errors under which standardised residuals have the right shares.
+def shared_error(residual: Array, template: tuple[int, int]) -> float:
+    """What residuals have in common with those two to three templates away, 1-sigma.
 
     Parameters
     ----------
-    z : array_like
-        Residual over stated error; NaN is left out.
+    residual : numpy.ndarray
+        On the posts, NaN where there is none.
+    template : tuple of int
+        Edge of the template in posts (y, x).
+
+    Notes
+    -----
+    The root of the covariance, from medians: ``s^2 - d^2 / 2``, with s the scatter of the
+    residuals about zero and d that of their differences. 0 where that is negative.
+    """
+    size = np.abs(residual[np.isfinite(residual)])
+    if size.size < LEAST_FOR_SCALE:
+        return 0.0
+    differences = []
+    for times in (2.0, 2.5, 3.0):
+        dy, dx = (round(times * n) for n in template)
+        for down, right in ((dy, 0), (0, dx), (dy, dx)):
+            moved, still = residual[down:, right:], residual[: -down or None, : -right or None]
+            found = np.abs(moved - still).ravel()
+            differences.append(found[np.isfinite(found)])
+    apart = np.concatenate(differences)
+    if apart.size < LEAST_FOR_SCALE:
+        return 0.0
+    square = np.median(size) ** 2 - np.median(apart) ** 2 / 2
+    return NMAD_FACTOR * float(np.sqrt(max(square, 0.0)))
+
+
+def error_scale(residual: npt.ArrayLike, error: npt.ArrayLike, floor: float = 0.0) -> float:
+    """Factor for stated errors under which residuals have the shares of a Gaussian.
+
+    Parameters
+    ----------
+    residual, error : array_like
+        Of one shape; pairs with a NaN are left out.
+    floor : float
+        What is added in quadrature to the scaled errors.
 
     Returns
     -------
     float
-        1 where there are fewer than 50 values, or where they are all zero.
+        1 where there are fewer than 50 pairs, or all residuals are zero.
 
     Examples
     --------
     >>> import numpy as np
-    >>> round(error_scale(3 * np.random.default_rng(0).normal(size=20_000)), 1)
+    >>> error = np.full(20_000, 0.1)
+    >>> round(error_scale(np.random.default_rng(0).normal(scale=0.3, size=20_000), error), 1)
     3.0
     """
-    size = np.abs(np.asarray(z, float))
-    size = size[np.isfinite(size)]
-    if size.size < LEAST_FOR_SCALE:
+    r, s = np.abs(np.asarray(residual, float)), np.asarray(error, float)
+    good = np.isfinite(r) & np.isfinite(s) & (s > 0)
+    if good.sum() < LEAST_FOR_SCALE:
         return 1.0
-    one, two = (float(np.quantile(size, share)) / sigmas for share, sigmas in SHARES)
-    scale = max(one, (one + two) / 2)
+    r, s = r[good], s[good]
+    # |r| <= n sqrt(a^2 s^2 + f^2) where a is at least this:
+    needed = [np.sqrt(np.maximum((r / n) ** 2 - floor**2, 0)) / s for _, n in SHARES]
+    one, two = (float(np.quantile(a, share)) for a, (share, _) in zip(needed, SHARES, strict=True))
+    scale = max(one, (2 * one + two) / 3)
     return scale if scale > 0 else 1.0
 
 

@@ -114,7 +114,8 @@ def track(
         towards larger x and larger y), `dx_error`, `dy_error` (1-sigma, m), `dxdy_covariance`
         (m2), `correlation`, `snr`, `peak_ratio`, `template_size`, `effective_resolution` (m),
         `dx_smear`, `dy_smear` (m: the mean over the template minus the value at its centre, as
-        the neighbours suggest; 0 where a refinement has seen to it), `flag` (why a post is NaN). With ``mode="quality"`` also the gradients `dx_dx`, `dx_dy`,
+        the neighbours suggest; part of the stated errors; 0 where a refinement has seen to it),
+        `flag` (why a post is NaN). With ``mode="quality"`` also the gradients `dx_dx`, `dx_dy`,
         `dy_dx`, `dy_dy` and their errors.
 
     Raises

@@ -11,8 +11,11 @@ import xarray as xr
 
 from glaciertoolkit.conventions import YEAR_DAYS, interval_days, validate
 from glaciertoolkit.correction.points import template_posts
-from glaciertoolkit.errors import StableTerrainError
+from glaciertoolkit.errors import GridError, StableTerrainError
+from glaciertoolkit.grids import grid_spacing
 from glaciertoolkit.robust import nmad
+from glaciertoolkit.uncertainty.areas import effective_number
+from glaciertoolkit.uncertainty.variograms import residual_variogram
 
 GROUNDS = ("fit", "holdout")
 STATISTICS = (
@@ -110,9 +113,10 @@ def accuracy(ds: xr.Dataset, *, stable: Any = None) -> Accuracy:
     Notes
     -----
     The magnitude of a vector whose components have Gaussian noise of standard deviation s is
-    Rayleigh distributed: mean 1.25 s, median 1.18 s. Quote the components. `n_effective` counts
-    templates, since posts closer than a template share pixels; long-range correlation makes the
-    true number smaller.
+    Rayleigh distributed: mean 1.25 s, median 1.18 s. Quote the components. `n_effective` is the
+    number of independent values whose mean would be as certain, from the fitted variogram of the
+    residuals and all pairs of posts (`effective_number`); of the magnitudes, the smaller of those
+    of the components. Where no variogram can be fitted the templates are counted.
     """
     from glaciertoolkit.terrain import as_stable
 
@@ -135,25 +139,43 @@ def accuracy(ds: xr.Dataset, *, stable: Any = None) -> Accuracy:
                     f"at summary() for the reasons, or give other stable ground."
                 )
             continue
-        effective = _effective(ds, valid)
+        effective = {
+            label: _effective(ds, np.where(valid, residual, np.nan))
+            for label, residual in (("dx", dx), ("dy", dy))
+        }
+        effective["d"] = min(effective.values())
         along, across = dx[valid].astype(float), dy[valid].astype(float)
         for label, residual in (("dx", along), ("dy", across), ("d", np.hypot(along, across))):
-            variables |= _variables(name, label, residual, 1.0, "m", effective)
+            n = effective[label]
+            variables |= _variables(name, label, residual, 1.0, "m", n)
             if per_year is not None:
                 fast = "v" + label[1:]
-                variables |= _variables(name, fast, residual, per_year, "m yr-1", effective)
+                variables |= _variables(name, fast, residual, per_year, "m yr-1", n)
     return Accuracy(variables, attrs={"long_name": "residual motion of stable terrain"})
 
 
-def _effective(ds: xr.Dataset, valid: npt.NDArray[np.bool_]) -> int:
-    """Number of templates that the valid posts fill at least in part."""
+FEWEST = 200
+"""Posts below which the variogram of their residuals says nothing."""
+
+
+def _effective(ds: xr.Dataset, residual: npt.NDArray[np.floating]) -> float:
+    """Number of independent values among residuals that are NaN off the ground."""
+    valid = np.isfinite(residual)
+    if valid.sum() >= FEWEST:
+        try:
+            spacing = grid_spacing(ds)
+        except GridError:
+            pass  # posts in no regular grid of metres: their templates are counted
+        else:
+            _, model = residual_variogram(residual, ds)
+            return effective_number(valid, spacing, model)
     cy, cx = template_posts(ds)
     rows, cols = np.nonzero(valid)
-    return int(np.unique((rows // cy) * (valid.shape[1] + 1) + cols // cx).size)
+    return float(np.unique((rows // cy) * (valid.shape[1] + 1) + cols // cx).size)
 
 
 def _variables(
-    ground: str, label: str, metres: npt.NDArray[np.float64], factor: float, unit: str, n_eff: int
+    ground: str, label: str, metres: npt.NDArray[np.float64], factor: float, unit: str, n_eff: float
 ) -> dict[str, Any]:
     x = metres * factor
     size = np.abs(x)
