@@ -215,7 +215,8 @@ def compare(
             variance = np.asarray(ds[error].values, float) ** 2
             if error in other:
                 variance = variance + (match_raster(other[error], ds).values * factor) ** 2
-            z = out[f"{name}_difference"].values / np.sqrt(variance)
+            known = np.where(variance > 0, variance, np.nan)
+            z = out[f"{name}_difference"].values / np.sqrt(known)
             out[f"{name}_z"] = (("y", "x"), z.astype(np.float32), {"units": "1"})
     grounds = _grounds(ds, ice)
     out = out.assign(_tables(out, ours, grounds, ds))
@@ -530,18 +531,23 @@ def _from_true_north(
     crs = crs_of(ds)
     if crs is None:
         return east, north
-    from pyproj import CRS, Proj, Transformer
+    from pyproj import CRS, Transformer
 
     own = CRS.from_wkt(crs.to_wkt())
-    back = Transformer.from_crs(own, "EPSG:4326", always_xy=True)
+    back = Transformer.from_crs(own, own.geodetic_crs, always_xy=True)
+    out = Transformer.from_crs(own.geodetic_crs, own, always_xy=True)
     lon, lat = back.transform(x, y)
-    factors = Proj(own).get_factors(lon, lat, errcheck=False)
-    # Jacobian of the projection over that of the ellipsoid, column by column.
-    scale_n, scale_e = np.asarray(factors.meridional_scale), np.asarray(factors.parallel_scale)
-    gamma = np.radians(np.asarray(factors.meridian_convergence))
-    vx = scale_e * east * np.cos(gamma) + scale_n * north * np.sin(gamma)
-    vy = -scale_e * east * np.sin(gamma) + scale_n * north * np.cos(gamma)
-    return vx, vy
+    geod = own.get_geod()
+    step = np.full(np.shape(lon), 50.0)
+    columns = []
+    for bearing in (90.0, 0.0):
+        ends = [
+            out.transform(*geod.fwd(lon, lat, np.full(step.shape, b), step)[:2])
+            for b in (bearing, bearing + 180)
+        ]
+        columns.append([(p - m) / (2 * step) for p, m in zip(*ends, strict=True)])
+    (east_x, east_y), (north_x, north_y) = columns
+    return east_x * east + north_x * north, east_y * east + north_y * north
 
 
 def _days_apart(ds: xr.Dataset, points: pd.DataFrame) -> Array | None:

@@ -31,7 +31,7 @@ LEAST_POINTS = 30
 class Density:
     """Density of points in a plane, and how wide its core is.
 
-    `x`, `y` (edges of nothing: the cells' centres), `density` (y, x), with unit integral;
+    `x`, `y`: centres of the cells; `density` (y, x), with unit integral over the whole plane;
     `half_width` (x, y) and `peak` (x, y) in the unit of the points; `outlier_share`: of the points
     outside the rectangle around the core; `points`, their number; `bandwidth`.
     """
@@ -131,16 +131,17 @@ def _density(
 
     cell = max(bandwidth / CELLS, 2 * reach / MOST_CELLS)
     n = int(np.ceil(reach / cell))
-    offset = np.arange(-n, n + 1) * cell
+    offset = np.arange(-n, n + 1, dtype=np.float64) * cell
     counts = _shared_counts((a - middle[0]) / cell + n, (b - middle[1]) / cell + n, 2 * n + 1)
-    m = int(np.ceil(bandwidth / cell))
-    k = np.arange(-m, m + 1) * cell / bandwidth
+    half = int(np.ceil(bandwidth / cell))
+    k = np.arange(-half, half + 1) * cell / bandwidth
     kernel = np.maximum(1 - k[:, None] ** 2 - k[None, :] ** 2, 0)
     kernel /= kernel.sum()
     smooth = np.asarray(fftconvolve(counts, kernel, mode="same"), float)
     density = np.maximum(smooth, 0) / (a.size * cell**2)
     threshold = float(density.max() * np.exp(-(sigmas**2) / 2))
-    return middle[0] + offset, middle[1] + offset, density, threshold
+    x, y = (np.asarray(m + offset, np.float64) for m in middle)
+    return x, y, density, threshold
 
 
 def _shared_counts(x: Array, y: Array, size: int) -> Array:
@@ -190,7 +191,7 @@ def strain_along_flow(ds: xr.Dataset) -> tuple[Array, Array]:
     Returns
     -------
     normal, shear : numpy.ndarray
-        ``e_x'x'`` and ``e_x'y'``; NaN where a neighbour is missing.
+        ``e_x'x'`` and ``e_x'y'``; NaN where the post or a neighbour is missing.
 
     Notes
     -----
@@ -219,7 +220,7 @@ def strain_along_flow(ds: xr.Dataset) -> tuple[Array, Array]:
     shear = (uy + vx) / 2
     along = n[0] ** 2 * ux + 2 * n[0] * n[1] * shear + n[1] ** 2 * vy
     across = n[0] * n[1] * (vy - ux) + (n[0] ** 2 - n[1] ** 2) * shear
-    return along, across
+    return np.where(known, along, np.nan), np.where(known, across, np.nan)
 
 
 def _gradient(field: Array, step_x: float, step_y: float) -> tuple[Array, Array]:

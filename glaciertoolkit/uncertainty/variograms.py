@@ -24,9 +24,10 @@ LEAST_PAIRS = 50
 TRIES = 4
 """Pairs that are drawn for one that is wanted: both ends must have a value."""
 SEED = 20190903
-DOWD = 2.198
-RELATIVE_ERROR = 2.33
-"""Of a squared median of Gaussian differences, times the root of their number."""
+MIDDLE = 0.6934
+"""Mean of the middle half of the absolute values of a standard Gaussian."""
+RELATIVE_ERROR = 2.0
+"""Of a semivariance of Gaussian differences, times the root of their number."""
 LEAST_GAIN = 10.0
 """By how much a further structure must lower the information criterion (BIC) to be believed."""
 
@@ -135,9 +136,11 @@ def empirical_variogram(
 
     Notes
     -----
-    Dowd's estimator, ``2 gamma = 2.198 median(|dz|)^2``, of pairs drawn with a fixed seed: a
-    random direction, a distance within the class, a random first post. Every class has as many
-    pairs, the shortest too, however large the field.
+    ``2 gamma = (m / 0.6934)^2``, with m the mean of the middle half of the absolute differences:
+    as Dowd's estimator, ``2 gamma = 2.198 median(|dz|)^2``, but smooth where displacements are
+    quantised, as those of many trackers are. A quarter of the differences may be wrong. The pairs
+    are drawn with a fixed seed: a random direction, a distance within the class, a random first
+    post. Every class has as many pairs, the shortest too, however large the field.
 
     References
     ----------
@@ -168,12 +171,20 @@ def empirical_variogram(
         difference = np.abs(there - z[rows[first[inside]], cols[first[inside]]])
         known = np.flatnonzero(np.isfinite(difference))[:pairs]
         if known.size >= LEAST_PAIRS:
-            gamma = DOWD / 2 * float(np.median(difference[known])) ** 2
+            gamma = _semivariance(difference[known])
             found.append((float(true[inside][known].mean()), gamma, known.size))
     if not found:
         return Lags(np.zeros(0), np.zeros(0), np.zeros(0, np.int64))
     d, g, n_pairs = (np.asarray(column) for column in zip(*found, strict=True))
     return Lags(d.astype(float), g.astype(float), n_pairs.astype(np.int64))
+
+
+def _semivariance(difference: Array) -> float:
+    """Half the variance of differences, from the mean of the middle half of their sizes."""
+    ordered = np.sort(difference)
+    quarter = ordered.size // 4
+    middle = float(ordered[quarter : ordered.size - quarter].mean())
+    return (middle / MIDDLE) ** 2 / 2
 
 
 def fit_variogram(
@@ -217,7 +228,7 @@ def fit_variogram(
     h, gamma = lags.distance[good], lags.semivariance[good]
     if h.size < 4:
         return Variogram((), max(float(variance), 0.0))
-    # What the median of so many differences, squared, is uncertain by: no fit is better than that.
+    # What a semivariance of so many differences is uncertain by: no fit is better than that.
     noise = float(np.mean(RELATIVE_ERROR**2 / lags.pairs[good]))
     chosen: tuple[float, float, Variogram] | None = None
     for count in range(structures + 1):
