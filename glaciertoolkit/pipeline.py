@@ -38,7 +38,7 @@ from glaciertoolkit.stats.topography import topography
 from glaciertoolkit.terrain import stable_terrain
 from glaciertoolkit.tracking.correlation import release_scratch
 from glaciertoolkit.tracking.track import track
-from glaciertoolkit.uncertainty import Accuracy, accuracy
+from glaciertoolkit.uncertainty import AccuracyReport, accuracy_report
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,7 +86,7 @@ class Result:
 
     offsets: xr.Dataset
     velocity: xr.Dataset
-    accuracy: Accuracy
+    accuracy: AccuracyReport
     residuals: Residuals
     glaciers: pd.DataFrame | None
     by_elevation: xr.Dataset | None
@@ -203,7 +203,7 @@ def _assess(
     return Result(
         offsets=offsets,
         velocity=ds,
-        accuracy=accuracy(ds),
+        accuracy=accuracy_report(ds, ice=outlines, dem=dem),
         residuals=residuals_by_step(offsets, motion),
         glaciers=glaciers(ds, outlines) if outlines else None,
         by_elevation=topography(ds, dem, outlines=outlines) if dem else None,

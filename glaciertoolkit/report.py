@@ -18,6 +18,7 @@ import xarray as xr
 from glaciertoolkit import report_figures as draw
 from glaciertoolkit import report_words as words
 from glaciertoolkit.conventions import validate
+from glaciertoolkit.report_accuracy import accuracy_figures, findings
 from glaciertoolkit.styles import flag_classes
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ def write_report(
     raw : xarray.Dataset, optional
         The offsets as tracked, for the share of posts that tracking measured.
     accuracy : xarray.Dataset, optional
-        0-d variables ``{ground}_{variable}_{statistic}``, as `accuracy` returns them.
+        0-d variables ``{ground}_{variable}_{statistic}``, as `accuracy` returns them; with an
+        `accuracy_report` also variograms, errors by covariate and calibration.
     steps : mapping, optional
         From the name of a step to the residuals ``(dx, dy)`` in metres that it left on stable
         ground, in the order of the processing.
@@ -131,13 +133,14 @@ def render(
         "version": __version__,
         "headline": words.headline(velocity, raw=raw, accuracy=accuracy, history=done),
         "cards": words.cards(velocity, accuracy, ice=_ice(velocity, table)),
-        "figures": _figures(drawn, steps, by_elevation, shade=shade, outlines=table),
+        "figures": _figures(drawn, steps, by_elevation, accuracy, shade=shade, outlines=table),
         "radar": "baseline_orbit" in velocity,
         "shaded": shade is not None,
         "outlined": table is not None,
         "flags": _flag_rows(velocity),
         "steps": words.step_table(steps or {}),
         "accuracy": words.accuracy_tables(accuracy),
+        "findings": findings(accuracy),
         "elevation": words.elevation_rows(by_elevation),
         "glaciers": words.glacier_table(glaciers),
         "glaciers_note": words.glacier_note(glaciers),
@@ -185,6 +188,7 @@ def _figures(
     velocity: xr.Dataset,
     steps: draw.Residuals | None,
     by_elevation: Mapping[str, draw.Array] | None,
+    accuracy: xr.Dataset | None,
     *,
     shade: xr.DataArray | None,
     outlines: Any,
@@ -197,6 +201,7 @@ def _figures(
         "topography": draw.removed_figure(velocity, "topography"),
         "residuals": draw.residual_figure(steps) if steps else None,
         "elevation": draw.elevation_figure(by_elevation) if by_elevation else None,
+        **accuracy_figures(accuracy),
     }
     if np.isfinite(velocity["v"].values).any():
         made["velocity"] = draw.velocity_figure(velocity, shade=shade, outlines=outlines)

@@ -19,7 +19,13 @@ from glaciertoolkit.errors import (
 from glaciertoolkit.motion import velocity
 from glaciertoolkit.robust import nmad
 from glaciertoolkit.uncertainty import accuracy
-from glaciertoolkit.vectors import magnitude_error
+from glaciertoolkit.vectors import (
+    UNKNOWN_DIRECTION,
+    debiased_magnitude,
+    direction_error,
+    is_significant,
+    magnitude_error,
+)
 from glaciertoolkit.words import summary
 
 
@@ -47,6 +53,78 @@ def test_magnitude_error_against_monte_carlo() -> None:
     assert float(magnitude_error(*arrays)) == pytest.approx(np.hypot(x, y).std(), rel=0.02)
     at_rest = [np.array(v) for v in (0.0, 0.0, 0.3, 0.4)]
     assert float(magnitude_error(*at_rest)) == pytest.approx(np.sqrt((0.09 + 0.16) / 2))
+
+
+def noisy(speed: float, errors: tuple[float, float], rho: float = 0.0) -> list[np.ndarray]:
+    """Measured vectors of one true vector along x, their errors and covariance."""
+    rng = np.random.default_rng(4)
+    a, b = rng.normal(size=(2, 400_000))
+    x = speed + errors[0] * a
+    y = errors[1] * (rho * a + np.sqrt(1 - rho**2) * b)
+    return [x, y, *(np.full(x.shape, e) for e in (*errors, rho * errors[0] * errors[1]))]
+
+
+@pytest.mark.parametrize("errors", [(1.0, 1.0), (1.0, 0.5), (0.5, 1.0)])
+@pytest.mark.parametrize("speed", [2.0, 2.5, 4.0])
+def test_debiased_length_is_unbiased_from_two_sigma_on(
+    speed: float, errors: tuple[float, float]
+) -> None:
+    vectors = noisy(speed, errors)
+    assert debiased_magnitude(*vectors).mean() == pytest.approx(speed, rel=0.02)
+    # the negative controls: as measured, and without the variance of both components
+    length = np.hypot(*vectors[:2])
+    if errors == (1.0, 1.0) and speed == 2.0:
+        assert length.mean() > 1.1 * speed
+        both = np.sqrt(np.maximum(length**2 - 2, 0))
+        assert both.mean() < 0.9 * speed
+
+
+def test_the_rayleigh_trap() -> None:
+    at_rest = noisy(0.0, (1.0, 1.0))
+    length = np.hypot(*at_rest[:2])
+    assert length.mean() == pytest.approx(1.2533, rel=0.005)
+    assert np.median(length) == pytest.approx(1.1774, rel=0.005)
+    assert np.sqrt((length**2).mean()) == pytest.approx(1.4142, rel=0.005)
+    assert nmad(at_rest[0]) == pytest.approx(1, rel=0.01)
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.7])
+def test_noise_alone_is_significant_as_rarely_as_two_sigma(rho: float) -> None:
+    at_rest = noisy(0.0, (1.0, 3.0), rho)
+    assert is_significant(*at_rest).mean() == pytest.approx(0.0455, abs=0.002)
+    assert is_significant(*noisy(12.0, (1.0, 3.0), rho)).mean() > 0.99
+    # two sigma of a length are exceeded three times as often
+    assert (np.hypot(*noisy(0.0, (1.0, 1.0))[:2]) > 2).mean() > 0.13
+    missing = np.full(3, np.nan)
+    assert not is_significant(missing, missing, missing, missing).any()
+    assert not is_significant(*(np.zeros(2) for _ in range(4))).any()
+
+
+def test_direction_and_its_error() -> None:
+    vectors = noisy(10.0, (1.0, 2.0), 0.5)
+    turned = np.degrees(np.arctan2(vectors[1], vectors[0]))
+    stated = direction_error(
+        *(v[:1] * 0 + t for v, t in zip(vectors, (10, 0, 1, 2, 1), strict=True))
+    )
+    assert turned.std() == pytest.approx(float(stated[0]), rel=0.05)
+    still = direction_error(*(np.zeros(1) + v for v in (0.0, 0.0, 1.0, 1.0)))
+    assert still[0] == pytest.approx(UNKNOWN_DIRECTION)
+    assert np.isnan(direction_error(*(np.full(1, np.nan) for _ in range(4)))[0])
+
+
+@pytest.mark.parametrize(
+    ("dx", "dy", "bearing"), [(0, 1, 0), (1, 0, 90), (0, -1, 180), (-1, 0, 270), (1, 1, 45)]
+)
+def test_direction_is_clockwise_from_grid_north(dx: int, dy: int, bearing: float) -> None:
+    ds = offset_field((3, 3), noise=0.0)
+    ds = ds.assign(dx=ds.dx + np.float32(dx), dy=ds.dy + np.float32(dy))
+    ds = ds.assign(dx_error=ds.dx_error + np.float32(0.1), dy_error=ds.dy_error + np.float32(0.1))
+    out = velocity(ds)
+    assert out.direction.values == pytest.approx(bearing, abs=1e-3)
+    assert out.significant.dtype == bool
+    assert bool(out.significant.all())
+    assert out.direction.attrs["units"] == out.direction_error.attrs["units"] == "degree"
+    assert bool((out.v_debiased < out.v).all())
 
 
 @pytest.mark.parametrize("dates", [("2020-01-02", "2020-01-01"), ("2020-01-01", "2020-01-01")])

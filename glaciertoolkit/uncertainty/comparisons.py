@@ -538,6 +538,7 @@ def _from_true_north(
     out = Transformer.from_crs(own.geodetic_crs, own, always_xy=True)
     lon, lat = back.transform(x, y)
     geod = own.get_geod()
+    assert geod is not None  # a CRS of a map has an ellipsoid
     step = np.full(np.shape(lon), 50.0)
     columns = []
     for bearing in (90.0, 0.0):

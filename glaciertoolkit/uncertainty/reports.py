@@ -12,7 +12,7 @@ import xarray as xr
 
 from glaciertoolkit.conventions import validate
 from glaciertoolkit.errors import InputError
-from glaciertoolkit.grids import Grid, grid_spacing, match_raster, rasterize
+from glaciertoolkit.grids import Grid, grid_spacing, rasterize
 from glaciertoolkit.robust import nmad
 from glaciertoolkit.uncertainty.areas import circular_number, e_off, effective_number
 from glaciertoolkit.uncertainty.covariates import ErrorCurve, error_curve
@@ -239,27 +239,15 @@ def _curve(name: str, curve: ErrorCurve, units: str) -> dict[str, Any]:
 def _covariates(ds: xr.Dataset, dem: Any) -> dict[str, xr.DataArray]:
     """What is known of the posts that errors may depend on."""
     from glaciertoolkit.terrain import slope
+    from glaciertoolkit.terrain.at_posts import terrain_at_posts
 
     found = {k: ds[k] for k in ("correlation", "snr", "slope", "elevation") if k in ds}
     if dem is not None:
-        found["elevation"] = match_raster(dem, ds)
-        found["elevation"].attrs["units"] = "m"
-        found["slope"] = match_raster(slope(_opened(dem)), ds)
-        found["slope"].attrs["units"] = "degree"
+        terrain = terrain_at_posts(ds, dem)
+        found |= {k: terrain[k] for k in ("slope", "elevation")}
     elif "elevation" in found and "slope" not in found:
         found["slope"] = slope(ds["elevation"])
     return {k: found[k] for k in COVARIATES if k in found}
-
-
-def _opened(dem: Any) -> xr.DataArray:
-    if isinstance(dem, xr.DataArray):
-        return dem
-    import rioxarray
-
-    raster = rioxarray.open_rasterio(dem, masked=True)
-    if not isinstance(raster, xr.DataArray):
-        raise InputError("the DEM must be a raster of one variable.")
-    return raster.isel(band=0, drop=True)
 
 
 def _densities(ds: xr.Dataset, ground: Mask, ice: Any) -> Iterator[xr.Dataset]:
