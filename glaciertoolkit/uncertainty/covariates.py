@@ -93,8 +93,8 @@ def error_curve(
     >>> rng = np.random.default_rng(0)
     >>> slope = rng.uniform(0, 40, 20_000)
     >>> curve = error_curve(rng.normal(scale=0.1 + 0.01 * slope), slope, name="slope")
-    >>> [round(float(v), 1) for v in curve([5, 20, 35])]
-    [0.1, 0.3, 0.4]
+    >>> [round(float(v), 1) for v in curve([10, 20, 30])]
+    [0.2, 0.3, 0.4]
     """
     from scipy.optimize import isotonic_regression
 
