@@ -42,8 +42,24 @@ from glaciertoolkit.simulate import (
     write_gf3_pair,
     write_pair,
 )
+from glaciertoolkit.stats.climate import climate
+from glaciertoolkit.stats.climate_sampling import sample_climate
+from glaciertoolkit.stats.climate_source import read_climate
+from glaciertoolkit.stats.decomposition import decompose
+from glaciertoolkit.stats.downscaling import (
+    downscale_precipitation,
+    downscale_temperature,
+    lapse_rate,
+)
 from glaciertoolkit.stats.glaciers import glaciers
+from glaciertoolkit.stats.lags import lagged_correlation
+from glaciertoolkit.stats.melt import degree_days, snow_fraction
+from glaciertoolkit.stats.periods import aggregate_climate, standardised_anomaly
+from glaciertoolkit.stats.seasonal_fit import fit_seasonal
+from glaciertoolkit.stats.slow_ice import stagnation
+from glaciertoolkit.stats.surges import surge_candidates
 from glaciertoolkit.stats.topography import topography
+from glaciertoolkit.stats.trends import seasonal_trend, trend
 from glaciertoolkit.terrain import aspect, hillshade, slope, stable_terrain
 from glaciertoolkit.tracking.ensemble import track_ensemble
 from glaciertoolkit.tracking.inspect import correlation_surface
@@ -58,18 +74,27 @@ __all__ = [
     "GlacierToolkitError",
     "GlacierToolkitWarning",
     "accuracy",
+    "aggregate_climate",
     "aspect",
     "checkpoint",
+    "climate",
     "combine_passes",
     "correct",
     "correlation_surface",
+    "decompose",
+    "degree_days",
+    "downscale_precipitation",
+    "downscale_temperature",
     "explain",
     "explore",
     "filter_noise",
     "filter_speckle",
+    "fit_seasonal",
     "glaciers",
     "hillshade",
     "history",
+    "lagged_correlation",
+    "lapse_rate",
     "locate",
     "match_raster",
     "nmad",
@@ -80,18 +105,25 @@ __all__ = [
     "open_products",
     "predict_offsets",
     "profile",
+    "read_climate",
     "remove_deformation",
     "remove_fringes",
     "remove_streaks",
     "remove_topography",
+    "sample_climate",
+    "seasonal_trend",
     "sigma0",
     "simulate_dem",
     "simulate_gf3",
     "simulate_outlines",
     "simulate_pair",
     "slope",
+    "snow_fraction",
     "stable_terrain",
+    "stagnation",
+    "standardised_anomaly",
     "summary",
+    "surge_candidates",
     "to_decibel",
     "to_map",
     "to_products",
@@ -99,6 +131,7 @@ __all__ = [
     "track",
     "track_ensemble",
     "tracking_lab",
+    "trend",
     "true_gf3_motion",
     "true_map_motion",
     "true_motion",

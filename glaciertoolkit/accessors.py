@@ -31,7 +31,11 @@ from glaciertoolkit.sar.fringes import remove_fringes
 from glaciertoolkit.sar.mapping import to_map
 from glaciertoolkit.sar.posts import locate, predict_offsets
 from glaciertoolkit.sar.speckle import filter_speckle
+from glaciertoolkit.stats.climate import climate
 from glaciertoolkit.stats.glaciers import glaciers
+from glaciertoolkit.stats.seasonal_fit import fit_seasonal
+from glaciertoolkit.stats.slow_ice import stagnation
+from glaciertoolkit.stats.surges import surge_candidates
 from glaciertoolkit.stats.topography import topography
 from glaciertoolkit.tracking.inspect import correlation_surface
 from glaciertoolkit.tracking.track import track
@@ -63,6 +67,10 @@ class Statistics(_Accessor):
 
     topography = method(topography)
     glaciers = method(glaciers)
+    climate = method(climate)
+    stagnation = method(stagnation)
+    surge_candidates = method(surge_candidates)
+    fit_seasonal = method(fit_seasonal)
 
 
 @xr.register_dataset_accessor("glacier")
@@ -95,7 +103,7 @@ class GlacierDataset(_Accessor):
 
     @property
     def stats(self) -> Statistics:
-        """Statistics of velocity against topography, and glacier by glacier."""
+        """Statistics of velocity against topography and climate, and glacier by glacier."""
         return Statistics(self._object)
 
 

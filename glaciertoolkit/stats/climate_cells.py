@@ -89,7 +89,7 @@ class CellGrid:
         if self.crs is not None or self.columns is None:
             return False
         step = abs(float(np.median(np.diff(self.columns))))
-        return abs(abs(self.columns[-1] - self.columns[0]) + step - 360) < step / 2
+        return bool(abs(abs(self.columns[-1] - self.columns[0]) + step - 360) < step / 2)
 
     def find(self, longitude: Floats, latitude: Floats) -> tuple[Floats, Floats]:
         """Row and column of places, in fractions of cells; NaN off the grid."""
@@ -120,7 +120,8 @@ class CellGrid:
         """By Newton's method in the mesh of centres, from the nearest of them on."""
         from scipy.spatial import cKDTree
 
-        assert self.latitude is not None and self.longitude is not None
+        assert self.latitude is not None
+        assert self.longitude is not None
         places, mesh = _on_sphere(longitude, latitude), _on_sphere(self.longitude, self.latitude)
         flat = mesh.reshape(-1, 3)
         known = np.flatnonzero(np.isfinite(flat).all(axis=1))
@@ -143,7 +144,8 @@ class CellGrid:
     def corners(self) -> tuple[Floats, Floats]:
         """Longitude and latitude of the corners of all cells, (rows + 1, columns + 1)."""
         if self.rows is None or self.columns is None:
-            assert self.latitude is not None and self.longitude is not None
+            assert self.latitude is not None
+            assert self.longitude is not None
             corners = _corners_2d(_on_sphere(self.longitude, self.latitude))
             x, y, z = np.moveaxis(corners, -1, 0)
             return np.degrees(np.arctan2(y, x)), np.degrees(np.arctan2(z, np.hypot(x, y)))
@@ -268,7 +270,7 @@ def values_at(field: xr.DataArray, weights: Weights, grid: CellGrid) -> Floats:
     pick = {grid.dims[0]: xr.DataArray(i, dims="cell"), grid.dims[1]: xr.DataArray(j, dims="cell")}
     picked = field.isel(pick).transpose("time", "cell")
     values = np.asarray(picked.values, np.float64)
-    ever = np.isfinite(values).any(axis=0)
+    ever = np.asarray(np.isfinite(values).any(axis=0))
     position = position.reshape(weights.cells.shape)
     kept = np.where(ever[position], weights.weights, 0.0)
     share = kept.sum(axis=1)

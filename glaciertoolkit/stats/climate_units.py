@@ -276,8 +276,8 @@ def in_millimetres(
 
 def _whole_spans(spans: xr.DataArray) -> xr.DataArray:
     """Amounts of a month or year that come once in each are for the whole of it."""
-    near = np.abs(spans - np.rint(spans)) < 0.1 * np.rint(spans)
-    return xr.where(near, np.rint(spans), spans)
+    whole = spans.round()
+    return spans.where(abs(spans - whole) >= 0.1 * whole, whole)
 
 
 def recognised(values: xr.DataArray, amount: Amount) -> Accumulation:
@@ -321,7 +321,6 @@ def _differences(totals: xr.DataArray, *, daily: bool) -> xr.DataArray:
         fresh = xr.DataArray(
             _first_of_day(totals["time"].values), coords={"time": totals["time"]}, dims="time"
         )
-        return xr.where(fresh, totals, steps)
+        return steps.where(~fresh, totals)
     # A total that falls was counted anew from there.
-    return xr.where(steps < 0, totals, steps)
-
+    return steps.where(~(steps < 0), totals)

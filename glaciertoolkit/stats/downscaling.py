@@ -229,7 +229,7 @@ def downscale_temperature(
         rate = _by_month(rate, temperature)
     target = xr.DataArray(elevation)
     bare = temperature.drop_vars("elevation", errors="ignore")
-    out = bare + rate * (_bare(target) - _bare(reference)) / 1000
+    out: xr.DataArray = bare + rate * (_bare(target) - _bare(reference)) / 1000
     out = out.transpose("time", ...) if "time" in out.dims else out
     out = out.assign_coords(elevation=_bare(target)).rename(temperature.name)
     out.attrs = dict(temperature.attrs)
@@ -316,7 +316,7 @@ def downscale_precipitation(
     target = xr.DataArray(elevation)
     factor = (1 + gradient / 100 * (_bare(target) - _bare(reference)) / 100).clip(min=0.0)
     bare = precipitation.drop_vars("elevation", errors="ignore")
-    out = bare * factor
+    out: xr.DataArray = bare * factor
     out = out.assign_coords(elevation=_bare(target)).rename(precipitation.name)
     out.attrs = precipitation.attrs | {"gradient": f"{gradient:g} % per 100 m"}
     return out

@@ -111,6 +111,20 @@ def _at_rank(ordered: Floats, rank: Floats, count: Integers) -> Floats:
 # --- autocorrelation ---------------------------------------------------------------------------
 
 
+def _total(values: Floats) -> Floats:
+    """Sum of each series; of the same bits whatever series stand beside it."""
+    return np.asarray(np.ascontiguousarray(values.T).sum(axis=1))
+
+
+def _centred(values: Floats) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Departures from the mean, 0 in the gaps, and where there are values."""
+    valid = np.isfinite(values)
+    n = valid.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = _total(np.where(valid, values, 0.0)) / n
+    return np.where(valid, values - mean, 0.0), valid
+
+
 def autocorrelation(values: Floats) -> Floats:
     """Autocorrelation (lag, series) of series on an even axis, NaN in the gaps.
 
@@ -119,24 +133,19 @@ def autocorrelation(values: Floats) -> Floats:
     The mean product of the pairs that exist, times ``(n - lag) / n``, over the variance: for a
     series without gaps the usual estimate.
     """
-    from scipy.signal import fftconvolve
-
-    valid = np.isfinite(values)
-    n = valid.sum(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.where(valid, values, 0).sum(axis=0) / n
-    centred = np.where(valid, values - mean, 0.0)
+    centred, valid = _centred(values)
     length = values.shape[0]
 
     def products(x: Floats) -> Floats:
-        full = fftconvolve(x, x[::-1], mode="full", axes=0)
-        return np.asarray(full[length - 1 :])
+        rows = np.ascontiguousarray(x.T)
+        full = [np.correlate(row, row, "full")[length - 1 :] for row in rows]
+        return np.array(full).reshape(-1, length).T
 
-    pairs = np.rint(products(valid.astype(np.float64)))
-    expected = n * (1 - np.arange(length) / length)[:, None]
+    pairs = products(valid.astype(np.float64))
+    expected = valid.sum(axis=0) * (1 - np.arange(length) / length)[:, None]
     with np.errstate(invalid="ignore", divide="ignore"):
         scaled = np.where(pairs > 0, products(centred) * expected / pairs, 0.0)
-        return np.asarray(scaled / (centred**2).sum(axis=0))
+        return np.asarray(scaled / _total(centred**2))
 
 
 def hamed_rao_factor(residual: Floats, normal: float) -> Floats:
@@ -165,7 +174,7 @@ def hamed_rao_factor(residual: Floats, normal: float) -> Floats:
         beyond = np.abs(rho) > normal / np.sqrt(n)
     lag = np.arange(1, rho.shape[0] + 1)[:, None]
     left = np.maximum(n - lag, 0) * np.maximum(n - lag - 1, 0) * np.maximum(n - lag - 2, 0)
-    total = np.where(beyond & np.isfinite(rho), left * rho, 0).sum(axis=0)
+    total = _total(np.where(beyond & np.isfinite(rho), left * rho, 0.0))
     with np.errstate(invalid="ignore", divide="ignore"):
         factor = 1 + 2 * total / (n * (n - 1) * (n - 2))
     # Negative correlations of a short series can take more than there is.
@@ -184,9 +193,12 @@ def lag_one(residual: Floats) -> Floats:
     Hamed, K. H. (2009), Enhancing the effectiveness of prewhitening in trend analysis of
     hydrologic data, Journal of Hydrology 368.
     """
-    n = np.isfinite(residual).sum(axis=0).astype(np.float64)
-    raw = autocorrelation(residual)[1] if residual.shape[0] > 1 else np.zeros(residual.shape[1])
+    centred, valid = _centred(residual)
+    n, length = valid.sum(axis=0).astype(np.float64), residual.shape[0]
+    pairs = (valid[1:] & valid[:-1]).sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
+        expected = n * (1 - 1 / length) / np.where(pairs > 0, pairs, np.nan)
+        raw = _total(centred[1:] * centred[:-1]) * expected / _total(centred**2)
         corrected = np.clip((n * raw + 2) / (n - 4), -0.99, 0.99)
         significant = np.abs(corrected) > 1.645 / np.sqrt(n)
     return np.where((n > 4) & significant & np.isfinite(corrected), corrected, 0.0)

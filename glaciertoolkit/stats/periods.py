@@ -24,7 +24,7 @@ FEWEST_YEARS = 10
 class Periods(NamedTuple):
     """The period of each value (-1 for none), their labels and their lengths in days."""
 
-    index: Integers
+    of: Integers
     labels: Integers
     days: Floats
 
@@ -108,7 +108,9 @@ def aggregate_climate(
         output_dtypes=[np.float64],
     ).assign_coords({dim: labels})
     values, coverage = found.isel(statistic=0), found.isel(statistic=1)
-    out = values.where(coverage >= min_coverage).transpose(dim, ...).rename(series.name)
+    out: xr.DataArray = (
+        values.where(coverage >= min_coverage).transpose(dim, ...).rename(series.name)
+    )
     out = out.assign_coords(coverage=coverage.transpose(dim, ...))
     out["coverage"].attrs = {"units": "1", "long_name": "share of the period with values"}
     out[dim].attrs = {"long_name": "year" if dim == "year" else "month"}
@@ -143,9 +145,7 @@ def periods_of(times: xr.DataArray, period: str, start_month: int = 10) -> Perio
     of_season = np.arange(first, last + 1)
     years = labels[:, None] + (of_season - 1) // 12 - (last - 1) // 12
     days = month_days(years.ravel(), np.tile((of_season - 1) % 12 + 1, labels.size))
-    return Periods(
-        np.where(inside, ends - low, -1), labels, days.reshape(years.shape).sum(axis=1)
-    )
+    return Periods(np.where(inside, ends - low, -1), labels, days.reshape(years.shape).sum(axis=1))
 
 
 def _months(period: str, start_month: int) -> tuple[int, int]:
@@ -171,8 +171,8 @@ def reduce_periods(
     """(..., time) to (..., 2, period): statistic and coverage."""
     size = periods.labels.size
     rows = np.asarray(values, np.float64).reshape(-1, values.shape[-1])
-    chosen = np.flatnonzero(periods.index >= 0)
-    index, weight = periods.index[chosen], weight[chosen]
+    chosen = np.flatnonzero(periods.of >= 0)
+    index, weight = periods.of[chosen], weight[chosen]
     rows = rows[:, chosen]
     # The times are in order, so the values of a period stand side by side.
     starts = np.flatnonzero(np.diff(index, prepend=-1))

@@ -135,7 +135,9 @@ def _from_cftime(values: npt.NDArray[Any]) -> Times:
 def _lay_over(year: Integers, month: Integers, share: Floats) -> Times:
     """The time at a share of a real month."""
     start = _month_start(year, month)
-    return np.asarray(start + (share * month_days(year, month) * 86_400e9).astype("timedelta64[ns]"))
+    return np.asarray(
+        start + (share * month_days(year, month) * 86_400e9).astype("timedelta64[ns]")
+    )
 
 
 def _without_repeats(

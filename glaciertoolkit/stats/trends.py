@@ -13,7 +13,6 @@ from glaciertoolkit.errors import GlacierToolkitWarning, InputError, ParameterEr
 from glaciertoolkit.stats import kendall
 from glaciertoolkit.stats.kendall import Floats
 from glaciertoolkit.stats.times import (
-    days_since_first,
     in_order,
     places,
     years_and_months,
