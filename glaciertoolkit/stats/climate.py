@@ -102,7 +102,7 @@ def climate(
     Returns
     -------
     xarray.Dataset
-        Over `glacier`, or `y` and `x`: `temperature_mean`, `temperature_summer` (degC),
+        Over `rgi_id`, or `y` and `x`: `temperature_mean`, `temperature_summer` (degC),
         `degree_days` (K d of a year), `precipitation_annual` (mm), `snow_fraction`, means over
         the complete years; with outlines also `v_median`, `v_p90`, `v_error`, `area_km2`,
         `coverage`, with a DEM `zmed_m` (``to_dataframe()`` makes a table). Over `factor`, for
@@ -191,16 +191,16 @@ def _of_glaciers(
 ) -> xr.Dataset:
     near = read_outlines(outlines, ds, what="glacier outlines")
     table = glaciers(ds, near, dem=dem)
-    out = xr.Dataset(coords={"glacier": ("glacier", table["rgi_id"].to_numpy(str))})
+    out = xr.Dataset(coords={"rgi_id": ("rgi_id", table["rgi_id"].to_numpy(str))})
     for name in _SPEEDS:
         if name in table:
-            out[name] = ("glacier", table[name].to_numpy(float))
+            out[name] = ("rgi_id", table[name].to_numpy(float))
     notes = []
     series = {}
     for kind, field in fields.items():
         at = sample_climate(field, near, method=method)
-        at = at.assign_coords(glacier=out["glacier"].values)
-        out[f"cell_{kind}"] = ("glacier", at["cell"].values)
+        at = at.assign_coords(rgi_id=out["rgi_id"].values)
+        out[f"cell_{kind}"] = ("rgi_id", at["cell"].values)
         notes.append(f"{kind.capitalize()}: {at.attrs['note']}")
         if "zmed_m" in out and bool(at["elevation"].notnull().any()):
             at = _moved(at, out["zmed_m"], rates)
@@ -268,8 +268,8 @@ def _described(out: xr.Dataset) -> xr.Dataset:
     for kind in KINDS:
         if f"cell_{kind}" in out:
             out[f"cell_{kind}"].attrs = {"units": "1", "long_name": f"cell of the {kind}"}
-    if "glacier" in out.coords:
-        out["glacier"].attrs["long_name"] = "glacier"
+    if "rgi_id" in out.coords:
+        out["rgi_id"].attrs["long_name"] = "identifier of the glacier"
     return out
 
 

@@ -28,18 +28,18 @@ PRESSURE_TOLERANCE = 500.0
 
 def placed(values: xr.DataArray, ds: xr.Dataset, crs: Any) -> xr.DataArray:
     """The values on named dimensions with their position; a grid of one cell is a point."""
-    single = [d for d in values.dims if d != "time" and values.sizes[d] == 1]
-    values = values.squeeze(single)
+    lat, lon = (
+        _find(ds, names, standard)
+        for names, standard in ((LATITUDES, "latitude"), (LONGITUDES, "longitude"))
+    )
+    values = values.squeeze(_single(values, lat, lon))
     space = [str(d) for d in values.dims if d != "time"]
     if len(space) > 2:
         raise InputError(
             f"{values.name!r} has the dimensions {', '.join(space)} beside time; select a level or "
             "member first, so that two of space are left."
         )
-    lat, lon = (
-        _still(_find(ds, names, standard), values)
-        for names, standard in ((LATITUDES, "latitude"), (LONGITUDES, "longitude"))
-    )
+    lat, lon = _still(lat, values), _still(lon, values)
     height = _still(_elevation(ds), values)
     axes = {d: values[d].values for d in space if d in values.coords}
     bare = values.drop_vars([c for c in values.coords if c != "time"])
@@ -52,6 +52,15 @@ def placed(values: xr.DataArray, ds: xr.Dataset, crs: Any) -> xr.DataArray:
             bare = bare.assign_coords(station=axes[space[0]])
         bare = _with_position(bare, {"latitude": lat, "longitude": lon}, names)
     return _with_position(bare, {"elevation": height}, names)
+
+
+def _single(values: xr.DataArray, lat: xr.DataArray | None, lon: xr.DataArray | None) -> list[Any]:
+    """Dimensions of length one; but a row or column of a grid is not a set of stations."""
+    single = [d for d in values.dims if d != "time" and values.sizes[d] == 1]
+    axes = {d for axis in (lat, lon) if axis is not None and axis.ndim == 1 for d in axis.dims}
+    if len(axes) == 2 and not axes <= set(single):
+        return [d for d in single if d not in axes]
+    return single
 
 
 def _on_grid(

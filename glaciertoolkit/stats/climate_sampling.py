@@ -57,7 +57,7 @@ def sample_climate(
     Returns
     -------
     xarray.DataArray
-        float64, over `time` and `glacier` (the identifier of the inventory, else the row):
+        float64, over `time` and `rgi_id` (the identifier of the inventory, else the row):
         units and attributes of `field`. Coordinates `latitude` and `longitude` (a point inside
         the outline), `elevation` (m, of the station or of the cells, where they state it) and
         `cell` (number of the cell with most of the glacier, -1 off the grid). Attributes
@@ -116,7 +116,7 @@ def sample_climate(
     return _at_glaciers(
         field,
         values,
-        {"glacier": glacier_ids(table), "latitude": lat, "longitude": lon, "elevation": height,
+        {"rgi_id": glacier_ids(table), "latitude": lat, "longitude": lon, "elevation": height,
          "cell": cell},
         {"n_glaciers": len(table), "n_cells": number, "sampling": method, "note": note},
     )  # fmt: skip
@@ -215,18 +215,18 @@ def _at_glaciers(
     attrs: dict[str, Any],
 ) -> xr.DataArray:
     texts = {
-        "glacier": {"long_name": "glacier"},
+        "rgi_id": {"long_name": "identifier of the glacier"},
         "latitude": {"units": "degrees_north", "long_name": "latitude"},
         "longitude": {"units": "degrees_east", "long_name": "longitude"},
         "elevation": {"units": "m", "long_name": "elevation of the climate"},
         "cell": {"long_name": "cell of the grid with most of the glacier"},
     }
     kept = {k: v for k, v in field.attrs.items() if k != "grid_mapping"}
-    named: dict[str, Any] = {k: ("glacier", v, texts[k]) for k, v in coords.items()}
+    named: dict[str, Any] = {k: ("rgi_id", v, texts[k]) for k, v in coords.items()}
     return xr.DataArray(
         values,
         coords={"time": field["time"].variable, **named},
-        dims=("time", "glacier"),
+        dims=("time", "rgi_id"),
         name=field.name,
         attrs=kept | attrs,
     )

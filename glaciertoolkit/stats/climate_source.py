@@ -168,13 +168,15 @@ def _open(path: Path) -> xr.Dataset:
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
+    import csv
+
     import pandas as pd
 
+    broken = (UnicodeDecodeError, csv.Error, pd.errors.ParserError, pd.errors.EmptyDataError)
     try:
-        table = pd.read_csv(path, sep=None, engine="python", comment="#")
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        return pd.read_csv(path, sep=None, engine="python", comment="#")
+    except broken as error:
         raise FileError(f"{path.name} cannot be read as a CSV table: {error}") from error
-    return table
 
 
 def _of_table(table: pd.DataFrame) -> xr.Dataset:

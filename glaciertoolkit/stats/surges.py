@@ -93,9 +93,10 @@ def surge_candidates(
     Returns
     -------
     pandas.DataFrame
-        One row a glacier or place: `v_usual` and `v_peak` (m yr-1), `peak_year`, `ratio`,
-        `error`, `start`, `end` and `days` of the fast time, `share` of the tongue (maps), `years`
-        with values, `candidate` and `verdict`, a plain sentence. Units in ``attrs["units"]``.
+        One row a glacier (`rgi_id`) or place: `v_usual` and `v_peak` (m yr-1), `peak_year`,
+        `ratio`, `error`, `start`, `end` and `days` of the fast time, `share` of the tongue
+        (maps), `years` with values, `candidate` and `verdict`, a plain sentence. Units in
+        ``attrs["units"]``.
 
     Raises
     ------
@@ -153,8 +154,9 @@ def surge_candidates(
     if len(place) > 1:
         raise InputError(f"v has the dimensions {', '.join(map(str, speed.dims))}; choose one.")
     course = _courses(speed, error, rule)
-    names = speed[place[0]].values.astype(str) if place else np.array(["series"])
-    return _told(names, course, None, rule)
+    name = place[0] if place else "place"
+    labels = speed[name].values if place else np.array(["series"])
+    return _told({name: labels.astype(str)}, course, None, rule)
 
 
 def _in_time(series: xr.Dataset, dim: str | None) -> tuple[xr.DataArray, xr.DataArray | None]:
@@ -315,12 +317,12 @@ def _of_maps(
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.bincount(label[good], minlength=size) / np.where(counts > 0, counts, np.nan)
     each = [flat.isel(post=np.flatnonzero(label == k)).median("post") for k in range(size)]
-    whole = xr.concat(each, dim="glacier")
+    whole = xr.concat(each, dim="rgi_id")
     level = None
     if error is not None:
         values = summarise(posts.error, label, size)["median"]
-        level = xr.zeros_like(whole) + xr.DataArray(values, dims="glacier")
-    return _told(glacier_ids(table), _courses(whole, level, rule), share, rule)
+        level = xr.zeros_like(whole) + xr.DataArray(values, dims="rgi_id")
+    return _told({"rgi_id": glacier_ids(table)}, _courses(whole, level, rule), share, rule)
 
 
 def _is_surge(course: _Course, rule: _Rule) -> npt.NDArray[np.bool_]:
@@ -331,7 +333,7 @@ def _is_surge(course: _Course, rule: _Rule) -> npt.NDArray[np.bool_]:
 
 
 def _told(
-    names: npt.NDArray[Any], course: _Course, share: Floats | None, rule: _Rule
+    names: dict[str, npt.NDArray[Any]], course: _Course, share: Floats | None, rule: _Rule
 ) -> pd.DataFrame:
     import pandas as pd
 
@@ -342,7 +344,7 @@ def _told(
     risen = _is_surge(course, rule) if share is None else known & wide
     out = pd.DataFrame(
         {
-            "glacier": names.astype(str),
+            **names,
             "v_usual": course.usual,
             "v_peak": course.highest,
             "peak_year": pd.array(np.where(known, course.year, 0), dtype="Int64"),
