@@ -92,7 +92,8 @@ def read_climate(
     Warns
     -----
     GlacierToolkitWarning
-        The surface pressure of a station belongs to another elevation than it states.
+        The surface pressure of a station belongs to another elevation than it states, or a year
+        has hardly possible precipitation.
 
     Notes
     -----

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import warnings
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import xarray as xr
 
-from glaciertoolkit.errors import InputError, ParameterError
+from glaciertoolkit.errors import GlacierToolkitWarning, InputError, ParameterError
 from glaciertoolkit.stats.times import DAY, MONTHLY, days_since_first, step_days
 
 Kind = Literal["temperature", "precipitation"]
@@ -54,6 +55,9 @@ _DAILY_MEAN_TOTALS = ("tp", "total_precipitation", "var228")
 
 COLDEST, WARMEST = -100.0, 70.0
 """degC beyond which an air temperature has other units than it says."""
+
+DRIEST, WETTEST = 5.0, 20_000.0
+"""mm a year beyond which precipitation has other units than it says."""
 
 MM = {"m": 1000.0, "cm": 10.0, "mm": 1.0, "kg m-2": 1.0, "in": 25.4, "inch": 25.4}
 _PER_DAY = {"s": 86_400.0, "h": 24.0, "hr": 24.0, "hour": 24.0, "d": 1.0, "day": 1.0, "dy": 1.0}
@@ -270,8 +274,24 @@ def in_millimetres(
         )
     # Packing leaves small negative amounts.
     out = out.clip(min=0.0)
+    _doubt_rainfall(out, given)
     out.attrs = ATTRS["precipitation"] | {"source_units": given, "accumulation": meant}
     return out
+
+
+def _doubt_rainfall(millimetres: xr.DataArray, units: str) -> None:
+    """Warn where a year has so little or so much that the units must be others."""
+    days = step_days(millimetres["time"]) if millimetres.sizes["time"] > 1 else np.zeros(1)
+    if millimetres.chunks or days.sum() < 365:
+        return
+    yearly = float(millimetres.mean(skipna=True)) / float(days.mean()) * 365.25
+    if not DRIEST <= yearly <= WETTEST:
+        warnings.warn(
+            f"the precipitation makes {yearly:.3g} mm a year, which is hardly possible; are its "
+            f"units really {units!r}? Give units=...",
+            GlacierToolkitWarning,
+            stacklevel=4,
+        )
 
 
 def _whole_spans(spans: xr.DataArray) -> xr.DataArray:

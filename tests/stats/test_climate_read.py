@@ -173,6 +173,15 @@ def test_bad_input_is_told_in_a_sentence(source, message):
         read_climate(source)
 
 
+def test_a_year_of_hardly_any_rain_is_doubted():
+    year = pd.date_range("2019-01-01", periods=365)
+    with pytest.warns(GlacierToolkitWarning, match=r"0.402 mm a year.*really 'mm'"):
+        read_climate(station(np.full(365, 0.0011), "pr", "mm", year))
+    with pytest.warns(GlacierToolkitWarning, match="hardly possible"):
+        read_climate(station(np.full(365, 300.0), "pr", "mm", year))
+    assert float(read_climate(station(np.full(365, 0.0011), "pr", "m", year)).sum()) > 400
+
+
 # --- which variable ------------------------------------------------------------------------------
 
 
