@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,10 @@ MIN_PAIRS, MIN_SEASONS = 6, 2
 WORST_CONDITION = 1e6
 """Condition of the normal equations beyond which the season cannot be told from the mean."""
 
-AT_ONCE = 16_000_000
+SETTLED = 1e-7
+"""Share by which a coefficient may still change when its weights have settled."""
+
+AT_ONCE = 4_000_000
 """Numbers (pairs times posts) that are held in memory together."""
 
 _STARTS = ("reference_time", "acquisition_date_img1", "date1")
@@ -98,7 +101,7 @@ def fit_seasonal(
         Without `dim`: `v_mean` (of the time in the middle of the pairs with `acceleration`),
         `v_amplitude` (half the range of the season), `peak_day`, `rms`, `p_value`, `pairs`, with
         `acceleration` that too, all with errors; and `status`: 0 fitted, 1 too few pairs, 2 pairs
-        of one season only, 3 not determined (all pairs span whole years).
+        of one season only, 3 not determined (all pairs span whole years). Lazy when `pairs` is.
 
     Raises
     ------
@@ -145,35 +148,29 @@ def fit_seasonal(
     if min_pairs < MIN_PAIRS:
         raise ParameterError(f"min_pairs must be {MIN_PAIRS} or more; got {min_pairs!r}.")
     dim, dates = _dates(pairs, dim)
-    speeds = _speeds(pairs, dim, dates)
-    space = [str(d) for d in speeds["value"].dims if d != dim]
-    # Single places are columns too.
-    ordered = {k: v.transpose(dim, ...).broadcast_like(speeds["value"]) for k, v in speeds.items()}
-    arrays = {k: v.transpose(dim, *space) for k, v in ordered.items()}
-    columns = {
-        k: np.asarray(v.values, np.float64).reshape(len(dates.start), -1) for k, v in arrays.items()
-    }
-    many = max(1, AT_ONCE // max(1, len(dates.start)))
-    size = columns["value"].shape[1]
-    blocks = [
-        _fit({k: v[:, i : i + many] for k, v in columns.items()}, dates, acceleration, robust,
-             min_pairs)
-        for i in range(0, size, many)
-    ]  # fmt: skip
-    shape = [pairs.sizes[d] for d in space]
+    inputs = _inputs(pairs, dim, dates)
+    names = [n for n in _OUTPUTS if acceleration or not n.startswith("acceleration")]
+    found = xr.apply_ufunc(
+        _block,
+        *inputs,
+        input_core_dims=[[dim]] * len(inputs),
+        output_core_dims=[["statistic"]],
+        kwargs={"dates": dates, "names": names, "robust": robust, "min_pairs": min_pairs},
+        dask="parallelized",
+        dask_gufunc_kwargs={"output_sizes": {"statistic": len(names) + 1}, "allow_rechunk": True},
+        output_dtypes=[np.float64],
+    )
     out = xr.Dataset(attrs={k: v for k, v in pairs.attrs.items() if k == "processing"})
-    for name, (units, text) in _OUTPUTS.items():
-        if name.startswith("acceleration") and not acceleration:
-            continue
-        data = np.concatenate([b[name] for b in blocks]).reshape(shape)
-        data = data.astype(np.int64 if name == "pairs" else np.float32)
-        out[name] = (space, data, {"units": units, "long_name": text})
-    status = np.concatenate([b["status"] for b in blocks]).reshape(shape).astype(np.uint8)
-    out["status"] = (space, status, {
+    for number, name in enumerate(names):
+        kind = np.int64 if name == "pairs" else np.float32
+        out[name] = found.isel(statistic=number).astype(kind)
+        out[name].attrs = dict(zip(("units", "long_name"), _OUTPUTS[name], strict=True))
+    out["status"] = found.isel(statistic=-1).astype(np.uint8)
+    out["status"].attrs = {
         "units": "1", "long_name": "why there is no season",
         "flag_values": np.array([int(s) for s in Status], np.uint8),
         "flag_meanings": " ".join(s.name.lower() for s in Status),
-    })  # fmt: skip
+    }  # fmt: skip
     kept = {str(c): pairs.coords[c] for c in pairs.coords if dim not in pairs[c].dims}
     out = out.assign_coords(kept)
     if GRID_MAPPING in out.coords:
@@ -211,149 +208,186 @@ def _dates(pairs: xr.Dataset, dim: str | None) -> tuple[str, _Pairs]:
     return dim, _Pairs(np.asarray(years[0]), np.asarray(years[1]), quarter)
 
 
-def _speeds(pairs: xr.Dataset, dim: str, dates: _Pairs) -> dict[str, xr.DataArray]:
-    """Mean speed of each pair along the flow (`value`), and its error, as far as it is known."""
+def _inputs(pairs: xr.Dataset, dim: str, dates: _Pairs) -> list[xr.DataArray]:
+    """Speeds and their errors; or both components, and the errors of both."""
     span = xr.DataArray(dates.end - dates.start, dims=dim)
-    if {"vx", "vy"} <= set(pairs):
-        x, y = pairs["vx"], pairs["vy"]
-        errors = [pairs.get("vx_error"), pairs.get("vy_error")]
-    elif "v" in pairs:
-        error = pairs.get("v_error")
-        return {"value": pairs["v"], "error": _error(error, span)}
-    elif {"dx", "dy"} <= set(pairs):
-        x, y = pairs["dx"] / span, pairs["dy"] / span
-        errors = [None if (e := pairs.get(n)) is None else e / span
-                  for n in ("dx_error", "dy_error")]  # fmt: skip
-    else:
-        raise MissingVariableError(
-            "the pairs hold no velocities (vx and vy, or v, or dx and dy); "
-            f"they have: {', '.join(map(str, pairs.data_vars)) or 'nothing'}."
-        )
-    east, north = x.median(dim), y.median(dim)
-    length: xr.DataArray = xr.apply_ufunc(np.hypot, east, north, dask="allowed")
-    east, north = east / length, north / length
-    value = x * east + y * north
-    if errors[0] is None or errors[1] is None:
-        return {"value": value, "error": _error(None, span)}
-    error = ((errors[0] * east) ** 2 + (errors[1] * north) ** 2) ** 0.5
-    return {"value": value, "error": error.where(length.notnull())}
-
-
-def _error(error: xr.DataArray | None, span: xr.DataArray) -> xr.DataArray:
     # Of equally exact displacements the speeds are the less exact the shorter their span.
-    return 1 / span if error is None else error
+    equal = 1 / span
+    if {"vx", "vy"} <= set(pairs):
+        known = {"vx_error", "vy_error"} <= set(pairs)
+        errors = [pairs[n] if known else equal for n in ("vx_error", "vy_error")]
+        return _bare(pairs["vx"], pairs["vy"], *errors)
+    if "v" in pairs:
+        return _bare(pairs["v"], pairs.get("v_error", equal))
+    if {"dx", "dy"} <= set(pairs):
+        known = {"dx_error", "dy_error"} <= set(pairs)
+        errors = [pairs[n] / span if known else equal for n in ("dx_error", "dy_error")]
+        return _bare(pairs["dx"] / span, pairs["dy"] / span, *errors)
+    raise MissingVariableError(
+        "the pairs hold no velocities (vx and vy, or v, or dx and dy); "
+        f"they have: {', '.join(map(str, pairs.data_vars)) or 'nothing'}."
+    )
+
+
+def _bare(*arrays: xr.DataArray) -> list[xr.DataArray]:
+    """Without coordinates that only some of them have."""
+    return [a.reset_coords(drop=True) for a in arrays]
 
 
 # --- the fit -------------------------------------------------------------------------------------
 
 
-def _design(dates: _Pairs, acceleration: bool) -> Floats:
+def _block(
+    *inputs: npt.NDArray[np.floating],
+    dates: _Pairs,
+    names: list[str],
+    robust: bool,
+    min_pairs: int,
+) -> Floats:
+    """(..., pair) to (..., statistic); as many places at once as memory allows."""
+    arrays = [np.asarray(a, np.float64) for a in np.broadcast_arrays(*inputs)]
+    shape, length = arrays[0].shape[:-1], arrays[0].shape[-1]
+    rows = [a.reshape(-1, length) for a in arrays]
+    size, many = len(rows[0]), max(1, AT_ONCE // max(1, length))
+    out = np.full((size, len(names) + 1), np.nan)
+    for start in range(0, size, many):
+        part = slice(start, start + many)
+        value, error = _along_flow([r[part] for r in rows])
+        out[part] = _fit(value, error, dates, names, robust, min_pairs)
+    return out.reshape(*shape, len(names) + 1)
+
+
+def _along_flow(rows: list[Floats]) -> tuple[Floats, Floats]:
+    """Speed along the median direction of each place, and its error."""
+    if len(rows) == 2:
+        return rows[0], rows[1]
+    x, y, x_error, y_error = rows
+    east, north = _median(x)[:, None], _median(y)[:, None]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        length = np.hypot(east, north)
+        east, north = east / length, north / length
+    return x * east + y * north, np.hypot(x_error * east, y_error * north)
+
+
+def _median(rows: Floats) -> Floats:
+    """Median of the finite values of each row, NaN without one; of the same bits in any company."""
+    ordered = np.sort(np.where(np.isfinite(rows), rows, np.inf), axis=1)
+    count = np.isfinite(ordered).sum(axis=1)
+    at = np.arange(len(rows))
+    low, high = np.maximum((count - 1) // 2, 0), np.maximum(count // 2, 0)
+    high = np.minimum(high, rows.shape[1] - 1)
+    return np.where(count > 0, (ordered[at, low] + ordered[at, high]) / 2, np.nan)
+
+
+def _design(dates: _Pairs, acceleration: bool) -> list[Floats]:
     span = dates.end - dates.start
     sine = (np.sin(OMEGA * dates.end) - np.sin(OMEGA * dates.start)) / (OMEGA * span)
     cosine = -(np.cos(OMEGA * dates.end) - np.cos(OMEGA * dates.start)) / (OMEGA * span)
     middle = (dates.start + dates.end) / 2
     columns = [np.ones_like(span), sine, cosine]
-    if acceleration:
-        columns.append(middle - middle.mean())
-    return np.stack(columns, axis=1)
+    return [*columns, middle - middle.mean()] if acceleration else columns
 
 
 def _fit(
-    columns: dict[str, Floats], dates: _Pairs, acceleration: bool, robust: bool, min_pairs: int
-) -> dict[str, npt.NDArray[Any]]:
-    """Weighted least squares of many places at once, weights repeated until they settle."""
-    design = _design(dates, acceleration)
-    value, error = columns["value"], columns["error"]
-    valid = np.isfinite(value) & (error > 0) & np.isfinite(error)
+    value: Floats, error: Floats, dates: _Pairs, names: list[str], robust: bool, min_pairs: int
+) -> Floats:
+    """Weighted least squares of each row, weights repeated until they settle."""
+    design = _design(dates, "acceleration" in names)
+    valid = np.isfinite(value) & np.isfinite(error) & (error > 0)
     status = _checked(valid, dates, min_pairs)
-    value = np.where(valid, value, 0.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        base = np.where(valid, 1 / error**2, 0.0)
-    good = status == Status.FITTED
-    base = np.where(good, base, 0.0)
-    # The scale of the errors does not matter, only their ratios.
-    base = base / np.maximum(base.max(axis=0), 1e-300)
-    weight = base
-    beta, normal = _solve(design, value, weight)
-    for _ in range(MAX_ITERATIONS if robust else 0):
-        residual = (value - design @ beta) * np.sqrt(base)
-        scale = NMAD_FACTOR * _median(np.abs(residual), valid & good)
-        z = residual / np.maximum(scale, 1e-12 * (1 + np.abs(residual).max(axis=0)))
-        weight = base * np.where(np.abs(z) < TUKEY_C, (1 - (z / TUKEY_C) ** 2) ** 2, 0.0)
-        updated, normal = _solve(design, value, weight)
-        settled = np.abs(updated - beta).max(initial=0) < 1e-9 * (1 + np.abs(beta).max(initial=0))
-        beta = updated
-        if settled:
-            break
-    return _results(design, value, weight, beta, normal, status, acceleration)
-
-
-def _checked(valid: npt.NDArray[np.bool_], dates: _Pairs, min_pairs: int) -> npt.NDArray[np.int64]:
-    seasons = sum(valid[dates.quarter == q].any(axis=0).astype(np.int64) for q in range(4))
-    status = np.where(seasons < MIN_SEASONS, int(Status.TOO_FEW_SEASONS), int(Status.FITTED))
-    return np.where(valid.sum(axis=0) < min_pairs, int(Status.TOO_FEW_PAIRS), status)
-
-
-def _solve(design: Floats, value: Floats, weight: Floats) -> tuple[Floats, Floats]:
-    """Coefficients (p, place) and normal matrices (place, p, p)."""
-    size = design.shape[1]
-    products = (design[:, :, None] * design[:, None, :]).reshape(len(design), -1)
-    normal = (products.T @ weight).T.reshape(-1, size, size)
-    right = (design.T @ (weight * value)).T
-    return (np.linalg.pinv(normal, hermitian=True) @ right[..., None])[..., 0].T, normal
-
-
-def _median(values: Floats, valid: npt.NDArray[np.bool_]) -> Floats:
-    some = valid.any(axis=0)
-    out = np.ones(values.shape[1])
-    if some.any():
-        out[some] = np.nanmedian(np.where(valid, values, np.nan)[:, some], axis=0)
+    out = np.full((len(value), len(names) + 1), np.nan)
+    out[:, names.index("pairs")] = 0
+    todo = np.flatnonzero(status == Status.FITTED)
+    if todo.size:
+        valid = valid[todo]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            base = np.where(valid, 1 / error[todo] ** 2, 0.0)
+        # The scale of the errors does not matter, only their ratios.
+        base /= base.max(axis=1, keepdims=True)
+        value = np.where(valid, value[todo], 0.0)
+        weight = _robust_weights(design, value, base) if robust else base
+        found, status[todo] = _results(design, value, weight)
+        out[todo, :-1] = np.stack([found[n] for n in names], axis=1)
+    out[:, -1] = status
     return out
 
 
-def _results(
-    design: Floats,
-    value: Floats,
-    weight: Floats,
-    beta: Floats,
-    normal: Floats,
-    status: npt.NDArray[np.int64],
-    acceleration: bool,
-) -> dict[str, npt.NDArray[Any]]:
-    condition = np.array([np.linalg.cond(n) if s == 0 else 0.0
-                          for n, s in zip(normal, status, strict=True)])  # fmt: skip
-    status = np.where(
-        (status == 0) & ~(condition < WORST_CONDITION), int(Status.UNDETERMINED), status
-    )
-    good = status == Status.FITTED
-    used = (weight > 0).sum(axis=0)
-    residual = value - design @ beta
-    freedom = np.maximum(used - design.shape[1], 1)
-    chi2 = (weight * residual**2).sum(axis=0) / freedom
-    covariance = np.linalg.pinv(normal, hermitian=True) * chi2[:, None, None]
-    total = np.maximum(weight.sum(axis=0), 1e-300)
-    a, b = beta[1], beta[2]
-    amplitude = np.hypot(a, b)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        along = np.stack([a, b], axis=1) / amplitude[:, None]
-        across = np.stack([-b, a], axis=1) / amplitude[:, None]
-        season = covariance[:, 1:3, 1:3]
-        sigma, sigma_across = (
-            np.sqrt(np.einsum("pi,pij,pj->p", v, season, v)) for v in (along, across)
+def _checked(valid: npt.NDArray[np.bool_], dates: _Pairs, min_pairs: int) -> npt.NDArray[np.int64]:
+    seasons = sum(valid[:, dates.quarter == q].any(axis=1).astype(np.int64) for q in range(4))
+    status = np.where(seasons < MIN_SEASONS, int(Status.TOO_FEW_SEASONS), int(Status.FITTED))
+    return np.where(valid.sum(axis=1) < min_pairs, int(Status.TOO_FEW_PAIRS), status)
+
+
+def _robust_weights(design: list[Floats], value: Floats, base: Floats) -> Floats:
+    """Tukey's weights; a row that has settled is left alone, whatever the others do."""
+    weight = base.copy()
+    beta = _solve(design, value, weight)[0]
+    active = np.arange(len(value))
+    for _ in range(MAX_ITERATIONS):
+        inside = base[active] > 0
+        residual = (value[active] - _model(design, beta[active])) * np.sqrt(base[active])
+        scale = NMAD_FACTOR * _median(np.where(inside, np.abs(residual), np.nan))
+        least = 1e-12 * (1 + np.abs(residual).max(axis=1))
+        z = residual / np.maximum(scale, least)[:, None]
+        weight[active] = base[active] * np.where(
+            np.abs(z) < TUKEY_C, (1 - (z / TUKEY_C) ** 2) ** 2, 0.0
         )
-        wald = np.einsum("ip,pij,jp->p", beta[1:3], np.linalg.pinv(season), beta[1:3])
+        updated = _solve(design, value[active], weight[active])[0]
+        change = np.abs(updated - beta[active]).max(axis=1)
+        beta[active] = updated
+        active = active[change > SETTLED * (1 + np.abs(updated).max(axis=1))]
+        if not active.size:
+            break
+    return weight
+
+
+def _model(design: list[Floats], beta: Floats) -> Floats:
+    return np.asarray(sum(beta[:, [k]] * column for k, column in enumerate(design)))
+
+
+def _solve(design: list[Floats], value: Floats, weight: Floats) -> tuple[Floats, Floats]:
+    """Coefficients (place, p) and normal matrices (place, p, p), row by row."""
+    size = len(design)
+    normal = np.empty((len(value), size, size))
+    right = np.empty((len(value), size))
+    for i in range(size):
+        right[:, i] = (weight * value * design[i]).sum(axis=1)
+        for j in range(i, size):
+            normal[:, i, j] = normal[:, j, i] = (weight * (design[i] * design[j])).sum(axis=1)
+    inverse = np.linalg.pinv(normal, hermitian=True)
+    return (inverse * right[:, None, :]).sum(axis=2), normal
+
+
+def _results(
+    design: list[Floats], value: Floats, weight: Floats
+) -> tuple[dict[str, Floats], npt.NDArray[np.int64]]:
+    """Every number of `_OUTPUTS`, NaN where the season is not determined, and the status."""
+    beta, normal = _solve(design, value, weight)
+    condition = np.array([np.linalg.cond(n) for n in normal])
+    good = condition < WORST_CONDITION
+    used = (weight > 0).sum(axis=1)
+    squares = (weight * (value - _model(design, beta)) ** 2).sum(axis=1)
+    variance = squares / np.maximum(used - len(design), 1)
+    covariance = np.linalg.pinv(normal, hermitian=True) * variance[:, None, None]
+    a, b = beta[:, 1], beta[:, 2]
+    caa, cbb, cab = covariance[:, 1, 1], covariance[:, 2, 2], covariance[:, 1, 2]
+    amplitude = np.hypot(a, b)
     day = YEAR_DAYS / OMEGA
-    found = {
-        "v_mean": beta[0], "v_mean_error": np.sqrt(covariance[:, 0, 0]),
-        "v_amplitude": amplitude, "v_amplitude_error": sigma,
-        "peak_day": np.arctan2(b, a) % OMEGA * day,
-        "peak_day_error": np.minimum(sigma_across / np.maximum(amplitude, 1e-300) * day,
-                                     YEAR_DAYS / 2),
-        "p_value": np.exp(-wald / 2),
-        "rms": np.sqrt((weight * residual**2).sum(axis=0) / total),
-    }  # fmt: skip
-    if acceleration:
-        found["acceleration"] = beta[3]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        along = np.sqrt(a**2 * caa + b**2 * cbb + 2 * a * b * cab) / amplitude
+        across = np.sqrt(b**2 * caa + a**2 * cbb - 2 * a * b * cab) / amplitude
+        wald = (a**2 * cbb + b**2 * caa - 2 * a * b * cab) / (caa * cbb - cab**2)
+        found = {
+            "v_mean": beta[:, 0], "v_mean_error": np.sqrt(covariance[:, 0, 0]),
+            "v_amplitude": amplitude, "v_amplitude_error": along,
+            "peak_day": np.arctan2(b, a) % OMEGA * day,
+            "peak_day_error": np.minimum(across / amplitude * day, YEAR_DAYS / 2),
+            "p_value": np.exp(-wald / 2),
+            "rms": np.sqrt(squares / weight.sum(axis=1)),
+        }  # fmt: skip
+    if len(design) > 3:
+        found["acceleration"] = beta[:, 3]
         found["acceleration_error"] = np.sqrt(covariance[:, 3, 3])
-    out: dict[str, npt.NDArray[Any]] = {k: np.where(good, v, np.nan) for k, v in found.items()}
-    return out | {"pairs": np.where(good, used, 0), "status": status}
+    out = {name: np.where(good, v, np.nan) for name, v in found.items()}
+    out["pairs"] = np.where(good, used, 0).astype(np.float64)
+    return out, np.where(good, int(Status.FITTED), int(Status.UNDETERMINED))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dask
 import numpy as np
 import pytest
 import xarray as xr
@@ -169,3 +170,21 @@ def test_pairs_that_cannot_be():
         fit_seasonal(ds)
     with pytest.raises(ParameterError, match="min_pairs"):
         fit_seasonal(ds, min_pairs=3)
+
+
+def test_lazy_gives_the_same_bits_whatever_the_chunks():
+    def refuse(*_args, **_kwargs):
+        raise AssertionError("computed early")
+
+    ds = pairs(*many(10), sigma=1.0, seed=10)
+    rng = np.random.default_rng(10)
+    cube = ds.v * xr.DataArray(rng.normal(1, 0.3, (5, 7)), dims=("y", "x"))
+    cube = cube + xr.DataArray(rng.normal(0, 3, (80, 5, 7)), dims=("pair", "y", "x"))
+    cube = cube.where(xr.DataArray(rng.random((80, 5, 7)) > 0.2, dims=("pair", "y", "x")))
+    whole = xr.Dataset({"vx": cube, "vy": -0.3 * cube + 1})
+    eager = fit_seasonal(whole, acceleration=True)
+    for chunks in ({"y": 1}, {"pair": 9, "x": 3}):
+        chunked = whole.chunk(chunks).assign_coords(ds.coords)  # the dates must be known
+        with dask.config.set(scheduler=refuse):
+            lazy = fit_seasonal(chunked, acceleration=True)
+        xr.testing.assert_identical(lazy.compute(), eager)
