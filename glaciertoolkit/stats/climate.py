@@ -25,7 +25,7 @@ from glaciertoolkit.stats.downscaling import (
 )
 from glaciertoolkit.stats.glaciers import glaciers
 from glaciertoolkit.stats.melt import degree_days, snow_fraction
-from glaciertoolkit.stats.periods import aggregate_climate
+from glaciertoolkit.stats.periods import aggregate_climate, mean_of_years
 from glaciertoolkit.stats.times import step_days
 
 Floats = npt.NDArray[np.float64]
@@ -165,6 +165,9 @@ def climate(
     out = _described(out)
     out = out.merge(_correlations(out, fields))
     notes = [SPATIAL_NOTE, CELLS_NOTE, str(out.attrs.get("note", ""))]
+    for kind, field in fields.items():
+        if field.sizes["time"] == 1:
+            notes.append(f"The {kind} has one value, taken as that of a year.")
     kept = {k: ds.coords[k] for k in TIME_COORDS if k in ds.coords}
     out = out.assign_coords(kept).assign_attrs(ds.attrs)
     return out.assign_attrs(note=" ".join(n for n in notes if n))
@@ -221,27 +224,19 @@ def _factors(series: dict[Kind, xr.DataArray], *, summer: str, min_coverage: flo
     """Means over the complete years of what the series make."""
     series = {k: v.reset_coords(drop=True) for k, v in series.items()}
     out = xr.Dataset()
-    share = {"min_coverage": min_coverage}
     if "temperature" in series:
         t = series["temperature"]
-        out["temperature_mean"] = aggregate_climate(t, **share).mean("year")  # type: ignore[arg-type]
-        out["temperature_summer"] = _season(t, summer, min_coverage)
-        out["degree_days"] = degree_days(t, **share).mean("year")  # type: ignore[arg-type]
+        out["temperature_mean"] = mean_of_years(t, min_coverage=min_coverage)
+        out["temperature_summer"] = mean_of_years(t, period=summer, min_coverage=min_coverage)
+        if t.sizes["time"] > 1:
+            days = degree_days(t, min_coverage=min_coverage)
+            out["degree_days"] = days.drop_vars("coverage").mean("year")
     if "precipitation" in series:
         p = series["precipitation"]
-        out["precipitation_annual"] = aggregate_climate(p, **share).mean("year")  # type: ignore[arg-type]
-    if len(series) == 2:
+        out["precipitation_annual"] = mean_of_years(p, min_coverage=min_coverage)
+    if len(series) == 2 and all(v.sizes["time"] > 1 for v in series.values()):
         out["snow_fraction"] = snow_share(series["temperature"], series["precipitation"])
-    return out.drop_vars(["coverage"], errors="ignore")
-
-
-def _season(t: xr.DataArray, summer: str, min_coverage: float) -> xr.DataArray:
-    try:
-        return aggregate_climate(t, period=summer, min_coverage=min_coverage).mean("year")
-    except ParameterError:
-        raise
-    except InputError:
-        return xr.full_like(t.isel(time=0, drop=True), np.nan)
+    return out
 
 
 def snow_share(temperature: xr.DataArray, precipitation: xr.DataArray) -> xr.DataArray:
@@ -308,7 +303,10 @@ def _correlation(
 
     known = np.isfinite(speed) & np.isfinite(factor) & (cell >= 0)
     if not known.any():
-        return np.nan, np.nan, 0, "no place has both a speed and a value"
+        reason = "no place has both a speed and a value"
+        if not np.isfinite(factor).any():
+            reason = "no complete year or season of values"
+        return np.nan, np.nan, 0, reason
     _, index = np.unique(cell[known], return_inverse=True)
     count = np.bincount(index)
     x, y = (np.bincount(index, v[known].astype(float)) / count for v in (speed, factor))

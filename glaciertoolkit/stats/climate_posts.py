@@ -12,8 +12,9 @@ from glaciertoolkit.conventions import GRID_MAPPING
 from glaciertoolkit.errors import GridError, InputError
 from glaciertoolkit.grids import crs_of, match_raster
 from glaciertoolkit.stats import climate_cells as cells
+from glaciertoolkit.stats.climate_sampling import doubt_station
 from glaciertoolkit.stats.melt import degree_days
-from glaciertoolkit.stats.periods import aggregate_climate
+from glaciertoolkit.stats.periods import mean_of_years
 
 Floats = npt.NDArray[np.float64]
 
@@ -70,6 +71,7 @@ class _Places:
         self.dominant = np.zeros(lon.shape, np.int64)
         if self.station:
             self.field = field
+            doubt_station(field, lon[[0, -1]].ravel(), lat[[0, -1]].ravel())
             return
         self.grid, self.field = _cropped(field, lon, lat)
         # Numbers of the whole grid: those of the crop would change with the map.
@@ -151,8 +153,13 @@ def _temperatures(
 ) -> dict[str, Floats]:
     field = place.field.drop_vars("elevation", errors="ignore")
     change = 0.0 if rise is None else lapse_rate * rise / 1000
-    annual = aggregate_climate(field, min_coverage=min_coverage).mean("year")
-    season = aggregate_climate(field, period=summer, min_coverage=min_coverage).mean("year")
+    found = {
+        "temperature_mean": mean_of_years(field, min_coverage=min_coverage),
+        "temperature_summer": mean_of_years(field, period=summer, min_coverage=min_coverage),
+    }
+    out = {name: place.spread(values)[0] + change for name, values in found.items()}
+    if field.sizes["time"] == 1:
+        return out
     rungs = np.array([0.0])
     if rise is not None and np.isfinite(change).any():
         low, high = np.floor(np.nanmin(change)), np.ceil(np.nanmax(change))
@@ -160,11 +167,7 @@ def _temperatures(
     days = xr.concat(
         [degree_days(field + r, min_coverage=min_coverage).mean("year") for r in rungs], dim="rung"
     )
-    return {
-        "temperature_mean": place.spread(annual)[0] + change,
-        "temperature_summer": place.spread(season)[0] + change,
-        "degree_days": _between(place.spread(days), rungs, change),
-    }
+    return out | {"degree_days": _between(place.spread(days), rungs, change)}
 
 
 def _between(ladder: Floats, rungs: npt.NDArray[np.float64], change: Any) -> Floats:
@@ -182,8 +185,7 @@ def _between(ladder: Floats, rungs: npt.NDArray[np.float64], change: Any) -> Flo
 def _precipitation(
     place: _Places, rise: Floats | None, gradient: float, min_coverage: float
 ) -> dict[str, Floats]:
-    annual = aggregate_climate(
-        place.field.drop_vars("elevation", errors="ignore"), min_coverage=min_coverage
-    ).mean("year")
+    field = place.field.drop_vars("elevation", errors="ignore")
+    annual = mean_of_years(field, min_coverage=min_coverage)
     factor = 1.0 if rise is None else np.maximum(1 + gradient / 100 * rise / 100, 0)
     return {"precipitation_annual": place.spread(annual)[0] * factor}

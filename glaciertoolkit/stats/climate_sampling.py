@@ -157,6 +157,17 @@ def _outlines(source: Polygons) -> Any:
 def _of_station(
     field: xr.DataArray, lon: cells.Floats, lat: cells.Floats, max_distance: float
 ) -> tuple[cells.Floats, cells.Integers, cells.Floats]:
+    doubt_station(field, lon, lat, max_distance)
+    series = np.asarray(field.values, np.float64)
+    height = float(field["elevation"]) if "elevation" in field.coords else np.nan
+    same = np.broadcast_to(series[:, None], (series.size, lon.size)).copy()
+    return same, np.zeros(lon.size, np.int64), np.full(lon.size, height)
+
+
+def doubt_station(
+    field: xr.DataArray, lon: cells.Floats, lat: cells.Floats, max_distance: float = FAR
+) -> None:
+    """Warn where a station is far from the ice."""
     if {"latitude", "longitude"} <= set(field.coords):
         away = kilometres(float(field["longitude"]), float(field["latitude"]), lon, lat)
         if away.min() > max_distance:
@@ -166,12 +177,8 @@ def _of_station(
                 "glacier; if its coordinates are wrong, give the true ones to "
                 "read_climate(latitude=..., longitude=..., elevation=...).",
                 GlacierToolkitWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
-    series = np.asarray(field.values, np.float64)
-    height = float(field["elevation"]) if "elevation" in field.coords else np.nan
-    same = np.broadcast_to(series[:, None], (series.size, lon.size)).copy()
-    return same, np.zeros(lon.size, np.int64), np.full(lon.size, height)
 
 
 def _of_grid(

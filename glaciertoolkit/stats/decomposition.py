@@ -10,8 +10,7 @@ import xarray as xr
 
 from glaciertoolkit.conventions import YEAR_DAYS
 from glaciertoolkit.errors import InputError, ParameterError
-from glaciertoolkit.stats.times import days_since_first, places
-from glaciertoolkit.stats.trends import as_series
+from glaciertoolkit.stats.times import as_series, days_since_first, places
 
 if TYPE_CHECKING:
     import pandas as pd

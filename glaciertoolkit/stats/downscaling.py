@@ -10,7 +10,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from glaciertoolkit.errors import InputError, ParameterError
-from glaciertoolkit.stats.times import in_order, years_and_months
+from glaciertoolkit.stats.times import as_series, years_and_months
 
 Floats = npt.NDArray[np.float64]
 
@@ -29,8 +29,8 @@ _SPREAD = 50.0
 
 def lapse_rate(
     temperature: xr.DataArray | Sequence[xr.DataArray],
-    elevation: xr.DataArray | None = None,
     *,
+    elevation: xr.DataArray | None = None,
     by: Literal["month", "all"] = "month",
 ) -> xr.Dataset:
     """How the temperature changes with elevation, from stations or levels of a reanalysis.
@@ -138,8 +138,8 @@ def _together(joined: xr.DataArray, elevation: xr.DataArray | None) -> tuple[Flo
 
 def _joined(temperature: Any) -> xr.DataArray:
     if isinstance(temperature, xr.DataArray):
-        return in_order(temperature)
-    series = [in_order(s) for s in temperature]
+        return as_series(temperature)
+    series = [as_series(s) for s in temperature]
     if len(series) < 2:
         raise InputError(f"a lapse rate needs two stations or more; got {len(series)}.")
     lacking = [i for i, s in enumerate(series) if "elevation" not in s.coords]

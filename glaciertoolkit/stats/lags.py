@@ -10,8 +10,8 @@ import numpy.typing as npt
 import xarray as xr
 
 from glaciertoolkit.errors import GlacierToolkitWarning, InputError, ParameterError
-from glaciertoolkit.stats.times import days_since_first, years_and_months
-from glaciertoolkit.stats.trends import SHORT, SHORT_NOTE, as_series
+from glaciertoolkit.stats.times import as_series, days_since_first, years_and_months
+from glaciertoolkit.stats.trends import SHORT, SHORT_NOTE
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,7 +8,7 @@ import xarray as xr
 
 from glaciertoolkit.errors import ParameterError
 from glaciertoolkit.stats.periods import aggregate_climate
-from glaciertoolkit.stats.times import in_order, step_days
+from glaciertoolkit.stats.times import as_series, step_days
 
 MONTHLY_SIGMA = 4.5
 """K: spread of the temperature within a month, where only its mean is known."""
@@ -112,7 +112,7 @@ def degree_days(
     >>> round(degree_days(warm, period="month").item(), 6)
     62.0
     """
-    temperature = in_order(temperature)
+    temperature = as_series(temperature)
     days = step_days(temperature["time"])
     # Steps of up to a day are taken as they are.
     spread = sigma if sigma is not None else (MONTHLY_SIGMA if np.median(days) > 1.5 else 0.0)

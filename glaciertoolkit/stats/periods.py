@@ -9,7 +9,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from glaciertoolkit.errors import InputError, ParameterError
-from glaciertoolkit.stats.times import in_order, month_days, step_days, years_and_months
+from glaciertoolkit.stats.times import as_series, month_days, step_days, years_and_months
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -86,7 +86,7 @@ def aggregate_climate(
         raise ParameterError(f"min_coverage must lie above 0 and up to 1; got {min_coverage!r}.")
     if how not in (None, "mean", "sum", "min", "max"):
         raise ParameterError(f"how must be 'mean', 'sum', 'min' or 'max'; got {how!r}.")
-    series = in_order(series)
+    series = as_series(series)
     how = how or ("sum" if series.attrs.get("units") == "mm" else "mean")
     periods = periods_of(series["time"], period, start_month)
     weight = step_days(series["time"])
@@ -117,6 +117,25 @@ def aggregate_climate(
     text = str(series.attrs.get("long_name", series.name or "values")).removesuffix(" in each step")
     out.attrs = series.attrs | {"long_name": f"{text}, {how} of {period}", "period": period}
     return out
+
+
+def mean_of_years(
+    series: xr.DataArray, *, period: str = "year", min_coverage: float = 0.9
+) -> xr.DataArray:
+    """Mean over the complete years, or seasons of years; NaN where there is none.
+
+    A series of one value, as of an annual mean, is that value for the year and NaN for a season.
+    """
+    one = series.isel(time=0, drop=True)
+    if series.sizes["time"] == 1:
+        return one if period == "year" else xr.full_like(one, np.nan)
+    try:
+        found = aggregate_climate(series, period=period, min_coverage=min_coverage)
+    except ParameterError:
+        raise
+    except InputError:  # no value in these months
+        return xr.full_like(one, np.nan)
+    return found.drop_vars("coverage").mean("year")
 
 
 def periods_of(times: xr.DataArray, period: str, start_month: int = 10) -> Periods:
@@ -245,7 +264,7 @@ def standardised_anomaly(
         group = xr.zeros_like(series["year"], dtype=np.int64)
         year = series["year"].values
     else:
-        series = in_order(series, dim)
+        series = as_series(series, dim)
         year, month = years_and_months(series[dim].values)
         group = xr.DataArray(month, dims=dim)
     inside = (year >= first) & (year <= last)

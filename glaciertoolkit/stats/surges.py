@@ -59,8 +59,8 @@ class _Course(NamedTuple):
 
 def surge_candidates(
     series: xr.Dataset,
-    outlines: Polygons | None = None,
     *,
+    outlines: Polygons | None = None,
     dem: str | os.PathLike[str] | Grid | None = None,
     dim: str | None = None,
     ratio: float = RATIO,
@@ -294,6 +294,8 @@ def _of_maps(
     speed: xr.DataArray, error: xr.DataArray | None, outlines: Polygons, dem: Any, rule: _Rule
 ) -> pd.DataFrame:
     """Posts are judged one by one, and their share counted over each tongue."""
+    import pandas as pd
+
     table = read_outlines(outlines, speed, what="glacier outlines")
     index = burn_index(table, speed).values.ravel()
     size = len(table)
@@ -316,8 +318,11 @@ def _of_maps(
     counts = np.bincount(label[known], minlength=size)
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.bincount(label[good], minlength=size) / np.where(counts > 0, counts, np.nan)
-    each = [flat.isel(post=np.flatnonzero(label == k)).median("post") for k in range(size)]
-    whole = xr.concat(each, dim="rgi_id")
+    middles = pd.DataFrame(flat.transpose("post", "time").values).groupby(label).median()
+    whole = xr.DataArray(
+        middles.reindex(range(size)).to_numpy(np.float64),
+        coords={"time": flat["time"].variable}, dims=("rgi_id", "time"),
+    )  # fmt: skip
     level = None
     if error is not None:
         values = summarise(posts.error, label, size)["median"]

@@ -6,7 +6,7 @@ laid over the real ones, so that seasons and years mean the same in every series
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,9 @@ import xarray as xr
 
 from glaciertoolkit.conventions import YEAR_DAYS
 from glaciertoolkit.errors import DateError, InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -42,6 +45,28 @@ _ALIASES = {"365_day": "noleap", "366_day": "all_leap"}
 
 
 # --- reading times -----------------------------------------------------------------------------
+
+
+def as_series(series: xr.DataArray | pd.Series, dim: str = "time") -> xr.DataArray:
+    """The series as a DataArray, in order of time."""
+    import pandas as pd
+
+    if isinstance(series, pd.Series):
+        name = None if series.name is None else str(series.name)
+        index = series.index
+        if isinstance(index, pd.DatetimeIndex) and index.tz is not None:
+            index = index.tz_convert("UTC").tz_localize(None)
+        if not isinstance(index, pd.DatetimeIndex):
+            raise InputError("the index of the series must be its times; make it datetimes.")
+        series = xr.DataArray(series.to_numpy(float), coords={dim: index}, dims=dim, name=name)
+    if isinstance(series, xr.DataArray):
+        if dim in series.dims and dim not in series.coords:
+            raise InputError(f"the series has no coordinate along {dim!r}; give its times.")
+        return in_order(series, dim)
+    raise InputError(
+        f"a series must be an xarray.DataArray or a pandas.Series; got {type(series).__name__}; "
+        "of a Dataset choose one variable."
+    )
 
 
 def in_order(series: xr.DataArray, dim: str = "time") -> xr.DataArray:

@@ -13,7 +13,7 @@ from glaciertoolkit.errors import GlacierToolkitWarning, InputError, ParameterEr
 from glaciertoolkit.stats import kendall
 from glaciertoolkit.stats.kendall import Floats
 from glaciertoolkit.stats.times import (
-    in_order,
+    as_series,
     places,
     years_and_months,
     years_since_first,
@@ -255,28 +255,6 @@ def series_and_years(
         return values, years - (years[0] if years.size else 0)
     values = as_series(series, dim)
     return values, years_since_first(values[dim].values)
-
-
-def as_series(series: xr.DataArray | pd.Series, dim: str) -> xr.DataArray:
-    """The series as a DataArray, in order of time."""
-    import pandas as pd
-
-    if isinstance(series, pd.Series):
-        name = None if series.name is None else str(series.name)
-        index = series.index
-        if isinstance(index, pd.DatetimeIndex) and index.tz is not None:
-            index = index.tz_convert("UTC").tz_localize(None)
-        if not isinstance(index, pd.DatetimeIndex):
-            raise InputError("the index of the series must be its times; make it datetimes.")
-        series = xr.DataArray(series.to_numpy(float), coords={dim: index}, dims=dim, name=name)
-    if isinstance(series, xr.DataArray):
-        if dim in series.dims and dim not in series.coords:
-            raise InputError(f"the series has no coordinate along {dim!r}; give its times.")
-        return in_order(series, dim)
-    raise InputError(
-        f"a series must be an xarray.DataArray or a pandas.Series; got {type(series).__name__}; "
-        "of a Dataset choose one variable."
-    )
 
 
 def _share(value: float, name: str) -> float:

@@ -12,7 +12,13 @@ import shapely
 import xarray as xr
 
 import glaciertoolkit as gt
-from glaciertoolkit.errors import GridError, InputError, MissingVariableError, ParameterError
+from glaciertoolkit.errors import (
+    GlacierToolkitWarning,
+    GridError,
+    InputError,
+    MissingVariableError,
+    ParameterError,
+)
 from glaciertoolkit.stats.climate import climate
 from glaciertoolkit.stats.melt import degree_days
 
@@ -178,7 +184,7 @@ def test_short_series_have_no_years():
     got = climate(ds, temperature=grid(ds, plane, time=DAYS[:60]), outlines=glaciers_of(ds, 6))
     assert got.temperature_mean.isnull().all()
     assert got.temperature_summer.isnull().all()
-    assert got.reason.values[0] == "no place has both a speed and a value"
+    assert got.reason.values[0] == "no complete year or season of values"
 
 
 # --- posts ---------------------------------------------------------------------------------------
@@ -269,3 +275,34 @@ def test_climate_that_cannot_be():
         climate(ds, temperature=grid(ds, plane), outlines=glaciers_of(ds, 3), summer="XYZ")
     with pytest.raises(GridError, match="no CRS"):
         climate(ds.drop_vars("spatial_ref"), temperature=grid(ds, plane))
+
+
+def test_one_annual_mean_is_a_year():
+    """As HAR's files by the year: no season and no degree days can be had from it."""
+    ds = scene()
+    field = grid(ds, lambda lat, lon, _d: lon - 95 + 0 * lat, time=DAYS[:1], height=4500.0)
+    table = glaciers_of(ds, 8)
+    got = climate(ds, temperature=field, outlines=table, dem=elevation(ds))
+    assert got.temperature_mean.notnull().all()
+    assert got.temperature_summer.isnull().all()
+    assert "degree_days" not in got
+    assert "one value, taken as that of a year" in got.attrs["note"]
+    posts = climate(ds, temperature=field, dem=elevation(ds))
+    assert posts.temperature_mean.notnull().all()
+
+
+def test_outlines_of_one_name_stay_apart():
+    ds = scene()
+    table = glaciers_of(ds, 6)
+    table["rgi_id"] = ["A", "A", "B", "B", "C", "C"]
+    got = climate(ds, temperature=grid(ds, plane, height=4e3), outlines=table, dem=elevation(ds))
+    assert got["rgi_id"].values.tolist() == table["rgi_id"].tolist()
+    assert np.unique(got.temperature_mean).size == 6
+
+
+def test_a_station_of_another_place_is_doubted_on_posts_too():
+    ds = scene()
+    table = pd.DataFrame({"t2m": np.full(730, -4.0)}, index=DAYS)
+    station = gt.read_climate(table, latitude=30.25, longitude=81.45, elevation=5000)
+    with pytest.warns(GlacierToolkitWarning, match="9\\d\\d km from the nearest"):
+        climate(ds, temperature=station)

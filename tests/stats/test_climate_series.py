@@ -126,7 +126,7 @@ def test_a_season_of_the_lapse_rate():
     np.testing.assert_allclose(found.lapse_rate, expected, atol=1e-9)
     moving = data.drop_vars("elevation")
     height = xr.DataArray(np.broadcast_to(levels, values.shape), moving.coords, moving.dims)
-    np.testing.assert_allclose(lapse_rate(moving, height).lapse_rate, expected, atol=1e-9)
+    np.testing.assert_allclose(lapse_rate(moving, elevation=height).lapse_rate, expected, atol=1e-9)
 
 
 def test_a_gap_at_one_station_is_no_gradient():

@@ -168,22 +168,22 @@ def height(ds):
 
 def test_the_share_of_the_tongue_decides():
     ds = stack(1.0)
-    got = surge_candidates(ds, outlines())
+    got = surge_candidates(ds, outlines=outlines())
     assert got["candidate"].tolist() == [True, False, False, False]
     assert got["share"].tolist() == [1, 0, 0, 0]
     assert "100% of the tongue" in got["verdict"].iloc[0]
-    small = surge_candidates(stack(0.15), outlines())
+    small = surge_candidates(stack(0.15), outlines=outlines())
     assert small["share"].iloc[0] == pytest.approx(0.15)
     assert not small["candidate"].any()
     # Of the lower half it is a larger part.
-    tongue = surge_candidates(stack(0.15), outlines(), dem=height(ds))
+    tongue = surge_candidates(stack(0.15), outlines=outlines(), dem=height(ds))
     assert tongue["share"].iloc[0] == pytest.approx(0.3)
     assert tongue["candidate"].tolist() == [True, False, False, False]
 
 
 def test_errors_of_maps():
-    assert surge_candidates(stack(error=10.0), outlines())["candidate"].iloc[0]
-    assert not surge_candidates(stack(error=200.0), outlines())["candidate"].any()
+    assert surge_candidates(stack(error=10.0), outlines=outlines())["candidate"].iloc[0]
+    assert not surge_candidates(stack(error=200.0), outlines=outlines())["candidate"].any()
 
 
 def test_surges_that_cannot_be():

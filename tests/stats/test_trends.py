@@ -18,6 +18,7 @@ from glaciertoolkit.errors import (
     ParameterError,
 )
 from glaciertoolkit.stats import kendall
+from glaciertoolkit.stats.periods import aggregate_climate
 from glaciertoolkit.stats.trends import _trends, seasonal_trend, series_and_years, trend
 
 NORMAL = float(norm.ppf(0.975))
@@ -320,3 +321,13 @@ def test_many_series_go_through_in_blocks(monkeypatch):
     whole = trend(values, dim="year")
     monkeypatch.setattr(kendall, "PAIRS_AT_ONCE", 30 * 30 // 2 * 7)
     xr.testing.assert_identical(trend(values, dim="year"), whole)
+
+
+def test_years_of_a_climate_series_have_a_trend():
+    time = pd.date_range("1990-01-01", "2019-12-31")
+    warm = pd.Series(0.05 * (time.year - 1990) + 5.0 * (time.month > 6), time)
+    annual = aggregate_climate(warm)
+    found = trend(annual, dim="year")
+    assert float(found.slope) == pytest.approx(0.05, rel=0.01)
+    with pytest.raises(InputError, match="choose one variable"):
+        aggregate_climate(annual.to_dataset(name="t"))
