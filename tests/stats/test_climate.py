@@ -143,6 +143,7 @@ def test_n_is_the_number_of_cells():
     assert "too few" in one.reason.values[0]
 
 
+@pytest.mark.slow
 def test_glaciers_of_a_cell_do_not_feign_significance():
     """The negative control: climate by cell and speed by cell, unrelated; glaciers as N lie."""
     from scipy.stats import spearmanr

@@ -55,6 +55,7 @@ def test_a_common_season_is_no_relation():
     assert float(honest.p_best) > 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("phi", [0.0, 0.8])
 def test_unrelated_series_are_found_related_as_often_as_promised(phi):
     """Autocorrelated noise: the textbook p of Pearson's r fails, that of the surrogates holds."""

@@ -62,6 +62,7 @@ def test_a_sine_through_mid_dates_is_too_small(span, kept):
     assert float(fit_seasonal(ds).v_amplitude) == pytest.approx(20, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_errors_cover_the_truth_and_noise_is_not_significant():
     inside, alarms = 0, 0
     for seed in range(150):
