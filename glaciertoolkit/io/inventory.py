@@ -29,8 +29,11 @@ RGI_UNITS = {
 }  # fmt: skip
 """Units of the columns of the Randolph Glacier Inventory, versions 5 to 7."""
 
-RGI_MISSING = (-9.0, -99.0, -999.0, -9999.0)
-"""What its numbers are where they are unknown."""
+RGI_MISSING = (-99.0, -999.0, -9999.0)
+"""What its numbers are where they are unknown; slope, aspect and length also -9."""
+
+_NEVER_NEGATIVE = ("Slope", "Aspect", "Lmax", "slope_deg", "aspect_deg", "lmax_m")
+_PLACES = ("CenLon", "CenLat", "cenlon", "cenlat")
 
 _RGI_ID = ("RGIId", "rgi_id")
 
@@ -106,7 +109,7 @@ def open_inventory(
                 f"the {label} {files[0]} names no CRS (a shapefile without its prj?); give crs=."
             )
         out = out.set_crs(crs)
-    return _described(out, units or {}, nodata, label)
+    return _described(out, units or {}, nodata)
 
 
 def _read(
@@ -178,16 +181,16 @@ def _layer(place: str, wanted: str | None, layers: Any, label: str) -> str:
     return names[0]
 
 
-def _described(
-    frame: gpd.GeoDataFrame, units: Mapping[str, str], nodata: Any, label: str
-) -> gpd.GeoDataFrame:
+def _described(frame: gpd.GeoDataFrame, units: Mapping[str, str], nodata: Any) -> gpd.GeoDataFrame:
     rgi = any(name in frame.columns for name in _RGI_ID)
     gone = [] if nodata is None else [float(v) for v in np.atleast_1d(nodata)]
     known = {**(RGI_UNITS if rgi else {}), **units}
     for name in frame.columns:
         if name == "geometry" or frame[name].dtype.kind not in "iuf":
             continue
-        unknown = [*gone, *(RGI_MISSING if rgi and name in RGI_UNITS else ())]
+        unknown = list(gone)
+        if rgi and name in RGI_UNITS and name not in _PLACES:
+            unknown += [*RGI_MISSING, *((-9.0,) if name in _NEVER_NEGATIVE else ())]
         if unknown and frame[name].isin(unknown).any():
             frame[name] = frame[name].astype("float64").mask(frame[name].isin(unknown))
     frame.attrs["units"] = {

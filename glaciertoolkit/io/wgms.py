@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glaciertoolkit.errors import FileError, InputError, ParameterError
+from glaciertoolkit.errors import FileError, InputError
 from glaciertoolkit.io import frames
 from glaciertoolkit.io.units import convert_units
 
