@@ -260,6 +260,14 @@ def to_series(
     return conform.with_units(conform.with_time(out), units)
 
 
+def with_given_units(ds: xr.Dataset, units: Mapping[str, str]) -> xr.Dataset:
+    """`ds` with units for those variables that have none; names that it lacks are ignored."""
+    lacking = {
+        name: unit for name, unit in units.items() if name in ds and "units" not in ds[name].attrs
+    }
+    return conform.with_units(ds, lacking) if lacking else ds
+
+
 def _frame(data: dict[str, Any], index: Any) -> Any:
     import pandas as pd
 
