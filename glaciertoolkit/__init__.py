@@ -17,9 +17,19 @@ from glaciertoolkit.correction.streaks import remove_streaks
 from glaciertoolkit.correction.topography import remove_topography
 from glaciertoolkit.errors import GlacierToolkitError, GlacierToolkitWarning
 from glaciertoolkit.grids import match_raster
+from glaciertoolkit.io.ascii_grid import open_ascii_grid
+from glaciertoolkit.io.cf import open_cf
+from glaciertoolkit.io.excel import open_excel
 from glaciertoolkit.io.gf3 import open_gf3
 from glaciertoolkit.io.images import open_pair
+from glaciertoolkit.io.inventory import open_inventory
+from glaciertoolkit.io.itslive import open_itslive
+from glaciertoolkit.io.itslive_write import to_itslive
 from glaciertoolkit.io.products import open_products, to_products
+from glaciertoolkit.io.published import open_glacier_motion
+from glaciertoolkit.io.series import open_series
+from glaciertoolkit.io.station import open_station
+from glaciertoolkit.io.wgms import open_wgms
 from glaciertoolkit.motion import velocity
 from glaciertoolkit.profiles import profile
 from glaciertoolkit.provenance import history
@@ -41,6 +51,7 @@ from glaciertoolkit.simulate import (
     true_motion,
     write_gf3_pair,
     write_pair,
+    write_samples,
 )
 from glaciertoolkit.stats.climate import climate
 from glaciertoolkit.stats.climate_sampling import sample_climate
@@ -98,11 +109,20 @@ __all__ = [
     "locate",
     "match_raster",
     "nmad",
+    "open_ascii_grid",
     "open_catalog",
+    "open_cf",
     "open_checkpoint",
+    "open_excel",
     "open_gf3",
+    "open_glacier_motion",
+    "open_inventory",
+    "open_itslive",
     "open_pair",
     "open_products",
+    "open_series",
+    "open_station",
+    "open_wgms",
     "predict_offsets",
     "profile",
     "read_climate",
@@ -125,6 +145,7 @@ __all__ = [
     "summary",
     "surge_candidates",
     "to_decibel",
+    "to_itslive",
     "to_map",
     "to_products",
     "topography",
@@ -138,4 +159,5 @@ __all__ = [
     "velocity",
     "write_gf3_pair",
     "write_pair",
+    "write_samples",
 ]

@@ -21,6 +21,7 @@ from glaciertoolkit.correction.deformation import remove_deformation
 from glaciertoolkit.correction.noise import filter_noise
 from glaciertoolkit.correction.streaks import remove_streaks
 from glaciertoolkit.correction.topography import remove_topography
+from glaciertoolkit.io.itslive_write import to_itslive
 from glaciertoolkit.io.products import to_products
 from glaciertoolkit.motion import velocity
 from glaciertoolkit.profiles import profile
@@ -97,6 +98,7 @@ class GlacierDataset(_Accessor):
     profile = method(profile)
     explore = method(explore)
     tracking_lab = method(tracking_lab)
+    to_itslive = method(to_itslive)
     to_products = method(to_products)
     summary = method(summary)
     history = method(history)

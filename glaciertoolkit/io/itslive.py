@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from glaciertoolkit.io import conform, raster
 from glaciertoolkit.io.cf import is_store, open_cf
 from glaciertoolkit.io.raster import CHUNK, Chunks, is_plain_path
 from glaciertoolkit.io.stacks import files_in
+from glaciertoolkit.provenance import plain
 
 FILL = -32767.0
 """ITS_LIVE's "no data" of velocities; of errors in version 1 it is 0."""
@@ -189,7 +191,8 @@ def _dated(ds: xr.Dataset, label: str) -> xr.Dataset:
         moments[name] = parse_date(text, label)
     _check_order(np.array([moments[_DATES[0]]]), np.array([moments[_DATES[1]]]), label)
     out = ds.drop_vars("img_pair_info").assign_coords(moments)
-    out.attrs["img_pair_info"] = dict(info)
+    # as text, so that it can be written again
+    out.attrs["img_pair_info"] = json.dumps(plain(info))
     for name in ("vx", "vy"):
         error = ds[name].attrs.get("error") if name in ds else None
         if error is not None and f"{name}_error" not in out:
