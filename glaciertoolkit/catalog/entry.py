@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from glaciertoolkit.catalog import readers
-from glaciertoolkit.errors import CatalogError, FileError, GlacierToolkitError
+from glaciertoolkit.errors import CatalogError, FileError, GlacierToolkitError, reason
 from glaciertoolkit.io import cf, raster
 
 DRIVERS = {
@@ -155,7 +155,7 @@ class Entry:
         except (OSError, RuntimeError, ValueError) as error:
             raise FileError(
                 f"catalog entry {self.name!r}: {entry.location} cannot be opened with "
-                f"{entry.reader} ({error}); check the file and the options."
+                f"{entry.reader} ({reason(error)}); check the file and the options."
             ) from error
         return readers.labelled(data, entry.name, entry.metadata)
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from glaciertoolkit.errors import DateError, FileError
+from glaciertoolkit.errors import DateError, FileError, reason
 from glaciertoolkit.io import conform
 from glaciertoolkit.io.raster import Chunks
 from glaciertoolkit.io.stacks import (
@@ -238,7 +238,9 @@ def _numbers(path: str, header: Header) -> Float32:
         return np.array(words, dtype=np.float32).reshape(rows, cols)
     except ValueError as error:
         comma = next((w for w in words if "," in w), None)
-        what = f"decimal commas ({comma!r})" if comma else f"text among the numbers ({error})"
+        what = (
+            f"decimal commas ({comma!r})" if comma else f"text among the numbers ({reason(error)})"
+        )
         raise FileError(f"{path} has {what}; write plain numbers with points.") from error
 
 

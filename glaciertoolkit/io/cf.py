@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from glaciertoolkit.errors import DateError, FileError, GridError, InputError
+from glaciertoolkit.errors import DateError, FileError, GridError, InputError, reason
 from glaciertoolkit.io import conform, wrf
 from glaciertoolkit.io.cloud import check_reachable, opening_far
 from glaciertoolkit.io.dates import min_text
@@ -125,7 +125,7 @@ def _open_one(path: str, *, chunks: Chunks, label: str) -> xr.Dataset:
         # h5netcdf, zarr and xarray's decoding have errors of a dozen classes of their own.
         raise FileError(
             f"{path} cannot be read as {'Zarr' if engine == 'zarr' else 'netCDF'}, it is "
-            f"truncated, damaged or does not follow CF ({_short(error)}); get it again."
+            f"truncated, damaged or does not follow CF ({reason(error)}); get it again."
         ) from error
 
 
@@ -146,11 +146,6 @@ def _open_far(path: str, settings: dict[str, Any], label: str) -> xr.Dataset:
     engine: Any = "zarr" if path.rstrip("/").endswith(".zarr") else "h5netcdf"
     with opening_far(path, label=label):
         return xr.open_dataset(path, engine=engine, storage_options=options, **settings)
-
-
-def _short(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text[:160] or type(error).__name__
 
 
 def _joined(
@@ -174,7 +169,7 @@ def _joined(
         )
     except ValueError as error:
         raise GridError(
-            f"the files of the {label} do not fit together ({_short(error)}); give those of one "
+            f"the files of the {label} do not fit together ({reason(error)}); give those of one "
             "grid and of the same variables."
         ) from error
     out = out.sortby("time")

@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from glaciertoolkit.errors import FileError
+from glaciertoolkit.errors import FileError, reason
 
 PACKAGES = {"s3": "s3fs", "http": "aiohttp", "https": "aiohttp"}
 """What fsspec needs for each kind of address; the extra `cloud` brings them."""
@@ -33,8 +33,7 @@ def opening_far(path: str, *, label: str) -> Iterator[None]:
         raise
     except Exception as error:
         # Every layer between here and the other end has errors of its own.
-        text = " ".join(str(error).split())[:160] or type(error).__name__
         raise FileError(
-            f"the {label} at {path} cannot be reached ({text}); check the network and the "
+            f"the {label} at {path} cannot be reached ({reason(error)}); check the network and the "
             "address, or download the data and give their path."
         ) from error

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from glaciertoolkit.errors import FileError, InputError, ParameterError
+from glaciertoolkit.errors import FileError, InputError, ParameterError, reason
 from glaciertoolkit.io import conform, frames
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def open_excel(
         )
     if len(parts) == 1:
         return next(iter(parts.values()))
-    joined = xr.concat(list(parts.values()), dim="sheet", join="outer", combine_attrs="drop")
+    joined = xr.concat(list(parts.values()), dim="sheet", join="outer", combine_attrs="override")
     return conform.with_time(joined.assign_coords(sheet=list(parts)))
 
 
@@ -133,10 +133,9 @@ def _sheets(path: Path, label: str) -> dict[str, pd.DataFrame]:
 
 
 def _damaged(path: Path, label: str, error: Exception) -> FileError:
-    text = " ".join(str(error).split())[:120] or type(error).__name__
     return FileError(
         f"the {label} {path} cannot be read as an Excel file, it is truncated, encrypted or "
-        f"something else ({text}); open it in a spreadsheet and save it again."
+        f"something else ({reason(error)}); open it in a spreadsheet and save it again."
     )
 
 

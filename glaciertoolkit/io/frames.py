@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from glaciertoolkit.conventions import COORDINATES
-from glaciertoolkit.errors import DateError, InputError, ParameterError
+from glaciertoolkit.errors import DateError, InputError, ParameterError, reason
 from glaciertoolkit.io import conform
 from glaciertoolkit.io.dates import min_text
 from glaciertoolkit.io.units import canonical_units
@@ -102,10 +102,11 @@ def parse_times(values: pd.Series[Any], *, timezone: str, what: str) -> pd.Datet
                 f"timezone={timezone!r} is not a time zone; give one such as 'Asia/Kathmandu', "
                 "'UTC' or 'Etc/GMT-8'."
             ) from error
-        except (ValueError, TypeError) as error:
+        except Exception as error:
+            # pytz, which older pandas use, has errors of its own.
             raise DateError(
                 f"the times of the {what} do not exist, or exist twice, in {timezone} (a change "
-                f"to summer time: {error}); give the zone without it, such as 'Etc/GMT-1'."
+                f"to summer time: {reason(error)}); give the zone without it, such as 'Etc/GMT-1'."
             ) from error
     return index.tz_convert("UTC").tz_localize(None)
 

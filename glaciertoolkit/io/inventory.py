@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glaciertoolkit.errors import FileError, GridError, InputError, ParameterError
+from glaciertoolkit.errors import FileError, GridError, InputError, ParameterError, reason
 from glaciertoolkit.io import archives
 from glaciertoolkit.io.stacks import files_in
 from glaciertoolkit.io.units import canonical_units
@@ -84,7 +84,7 @@ def open_inventory(
         damaged or whose members lead outside it.
     GridError
         No CRS, or several files with different ones.
-    InputError, ParameterError
+    InputError, ParameterError, reason
         No geometries; no such layer.
     """
     import pandas as pd
@@ -127,10 +127,9 @@ def _read(
     except (RuntimeError, OSError, ValueError, UnicodeDecodeError, LookupError) as error:
         if isinstance(error, ParameterError | InputError | FileError):
             raise
-        text = " ".join(str(error).split())[:160]
         raise FileError(
             f"the {label} {path} cannot be read, it is truncated, damaged or no vector file "
-            f"({text}); get it again."
+            f"({reason(error)}); get it again."
         ) from error
     if "geometry" not in frame or not len(frame):
         raise InputError(f"the {label} {path} holds no geometries; check the file and the layer.")

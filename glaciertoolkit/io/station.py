@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from glaciertoolkit.errors import FileError, InputError, ParameterError
+from glaciertoolkit.errors import FileError, InputError, ParameterError, reason
 from glaciertoolkit.io import frames
 from glaciertoolkit.io.units import canonical_units
 
@@ -149,8 +149,8 @@ def _read(path: Path, label: str) -> tuple[pd.DataFrame, dict[str, str]]:
         )
     except (pd.errors.ParserError, ValueError) as error:
         raise FileError(
-            f"the {label} {path} is not a table of one number of columns ({error}); check where "
-            "it breaks off."
+            f"the {label} {path} is not a table of one number of columns "
+            f"({reason(error)}); check where it breaks off."
         ) from error
     units: dict[str, str] = {}
     if logger and len(frame) >= 2:
@@ -221,6 +221,8 @@ def _is_units_line(row: Any) -> bool:
     words = [str(v).strip() for v in row if str(v).strip().lower() not in frames.MISSING]
     known = 0
     for word in words:
+        if word == "1":
+            continue  # a unit, and a number
         if word[:1].isdigit() and word != "1":
             return False
         try:

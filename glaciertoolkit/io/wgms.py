@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glaciertoolkit.errors import FileError, InputError
+from glaciertoolkit.errors import FileError, InputError, reason
 from glaciertoolkit.io import frames
 from glaciertoolkit.io.units import convert_units
 
@@ -65,7 +65,7 @@ def open_wgms(
 
     Raises
     ------
-    FileError, InputError
+    FileError, InputError, reason
         Missing, no table, or without year and balance; a glacier that has a year twice.
     ParameterError
         `units` is no depth.
@@ -79,7 +79,9 @@ def open_wgms(
     try:
         raw = pd.read_csv(path)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise FileError(f"the {label} {path} is no table ({error}); download it again.") from error
+        raise FileError(
+            f"the {label} {path} is no table ({reason(error)}); download it again."
+        ) from error
     out = pd.DataFrame()
     for name, others in _NAMES.items():
         column = next((c for c in others if c in raw.columns), None)
@@ -108,9 +110,9 @@ def _whole(out: pd.DataFrame, factor: float, what: str) -> pd.DataFrame:
     key = "wgms_id" if "wgms_id" in out else "name"
     twice = out.duplicated([key, "year"])
     if twice.any():
-        row = out[twice].iloc[0]
+        glacier, year = (out.loc[twice, column].iloc[0] for column in (key, "year"))
         raise InputError(
-            f"the {what} has the glacier {row[key]} in {row['year']} twice; keep one row a year."
+            f"the {what} has the glacier {glacier} in {year} twice; keep one row a year."
         )
     out = out.sort_values([key, "year"], kind="stable").reset_index(drop=True)
     out.attrs["units"] = {name: unit for name, unit in UNITS.items() if name in out}
