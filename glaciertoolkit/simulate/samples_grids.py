@@ -75,7 +75,7 @@ def write_ascii(entry: Entry, target: Path) -> None:
 
 def write_netcdf(entry: Entry, target: Path) -> None:
     """A field over time: regular in longitude and latitude, or as WRF and HAR write it."""
-    path = target.with_name(target.name.replace("*", "_sample"))
+    path = target.with_name(target.name.replace("*", "sample"))
     name, unit = _first(entry)
     times = facts.dates(entry)
     rng = facts.generator(entry)
