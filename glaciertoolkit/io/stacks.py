@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -138,7 +138,6 @@ def stacked(
     crs : anything that names a CRS, or None
         Where the files name none.
     """
-    import dask.array as da
     from dask.array.core import normalize_chunks
 
     order = np.arange(len(planes)) if times is None else np.argsort(times)
@@ -154,14 +153,7 @@ def stacked(
         shape=(height, width),
         dtype=np.float32,
     )
-    data: Any = da.map_blocks(
-        _block,
-        chunks=((1,) * len(ordered), rows, cols),
-        dtype=np.float32,
-        meta=np.empty((0, 0, 0), dtype=np.float32),
-        paths=[plane.path for plane in ordered],
-        read=read,
-    )
+    data: Any = _lazy([plane.path for plane in ordered], rows, cols, read)
     if chunks is None:
         data = data.compute()
     a = ordered[0].transform
@@ -179,9 +171,30 @@ def stacked(
     return out if found is None else conform.with_crs(out, found)
 
 
-def _block(
-    paths: list[str], read: ReadWindow, block_info: Mapping[Any, Any] | None = None
-) -> Float32:
-    assert block_info is not None
-    (number, _), (top, bottom), (left, right) = block_info[None]["array-location"]
-    return read(paths[number], slice(top, bottom), slice(left, right))[np.newaxis]
+def _lazy(
+    paths: Sequence[str], rows: tuple[int, ...], cols: tuple[int, ...], read: ReadWindow
+) -> Any:
+    """The windows of the files as one Dask array; each task holds the path of its own file only."""
+    import dask.array as da
+    from dask.base import tokenize
+
+    stamps = [Path(path).stat().st_mtime_ns for path in paths]
+    name = f"read-{tokenize(paths, stamps, rows, cols, read)}"
+    tasks = {
+        (name, number, i, j): (_block, read, path, top, left)
+        for number, path in enumerate(paths)
+        for i, top in enumerate(_slices(rows))
+        for j, left in enumerate(_slices(cols))
+    }
+    chunks = ((1,) * len(paths), rows, cols)
+    meta = np.empty((0, 0, 0), dtype=np.float32)
+    return da.Array(tasks, name, chunks, meta=meta)
+
+
+def _slices(sizes: tuple[int, ...]) -> list[slice]:
+    ends = np.cumsum(sizes)
+    return [slice(int(end - size), int(end)) for end, size in zip(ends, sizes, strict=True)]
+
+
+def _block(read: ReadWindow, path: str, rows: slice, cols: slice) -> Float32:
+    return read(path, rows, cols)[np.newaxis]

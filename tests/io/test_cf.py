@@ -181,3 +181,15 @@ def test_a_missing_network_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(xr, "open_dataset", unreachable)
     with pytest.raises(FileError, match=r"cannot be reached \(Could not connect to the endpoint\)"):
         open_catalog().itslive_cube_online.open()
+
+
+def test_an_image_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    import rasterio
+    from rasterio.errors import RasterioIOError
+
+    def unreachable(*_: Any, **__: Any) -> None:
+        raise RasterioIOError("CURL error: Could not resolve host")
+
+    monkeypatch.setattr(rasterio, "open", unreachable)
+    with pytest.raises(FileError, match=r"from its address \(CURL error.*check the network"):
+        open_catalog().copernicus_dem_online.open()
