@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from glaciertoolkit.catalog import readers
-from glaciertoolkit.errors import CatalogError, FileError, GlacierToolkitError, reason
+from glaciertoolkit.errors import (
+    CatalogError,
+    FileError,
+    GlacierToolkitError,
+    ParameterError,
+    reason,
+)
 from glaciertoolkit.io import cf, raster
 
 DRIVERS = {
@@ -151,6 +157,13 @@ class Entry:
             data = reader.open(files, entry.metadata, given, f"catalog entry {entry.name!r}")
         except GlacierToolkitError:
             raise
+        except TypeError as error:
+            if "unexpected keyword" not in str(error):
+                raise
+            raise ParameterError(
+                f"catalog entry {self.name!r}: the reader {entry.reader} does not take that "
+                f"option ({reason(error)}); see its documentation."
+            ) from error
         # pyogrio raises RuntimeError for a file that it does not know.
         except (OSError, RuntimeError, ValueError) as error:
             raise FileError(

@@ -132,19 +132,32 @@ def _ascii_grid(files: list[str], facts: Facts, options: dict[str, Any], label: 
 
 
 def _cf(files: list[str], facts: Facts, options: dict[str, Any], label: str) -> Any:
+    from glaciertoolkit.io import conform
     from glaciertoolkit.io.cf import open_cf
 
-    wanted: dict[str, Any] = {
-        "units": facts.get("variables"),
-        "classes": facts.get("classes"),
-        "nodata": facts.get("nodata"),
-        "crs": _crs(facts),
-        "pattern": facts.get("file_names"),
-        "label": label,
-    }
-    if facts.get("classes"):
-        wanted["variables"] = list(facts.get("variables") or {}) or None
-    return open_cf(files[0] if len(files) == 1 else files, **{**wanted, **options})
+    wanted = {"crs": _crs(facts), "pattern": facts.get("file_names"), "label": label, **options}
+    units = wanted.pop("units", facts.get("variables") or {})
+    classes = wanted.pop("classes", facts.get("classes"))
+    nodata = wanted.pop("nodata", facts.get("nodata"))
+    out = _renamed(open_cf(files[0] if len(files) == 1 else files, **wanted), list(units))
+    for name in units:
+        if name not in out:
+            continue
+        out[name] = conform.missing_to_nan(out[name], nodata)
+        if classes:
+            out[name] = conform.coded(out[name], classes, label=f"variable {name} of the {label}")
+    return out if classes else conform.with_units(out, units)
+
+
+def _renamed(ds: Any, names: list[str]) -> Any:
+    """`ds` with its only field under the name of the catalog, where it has none of its names.
+
+    What a variable is called inside a file is rarely documented.
+    """
+    fields = [name for name in ds.data_vars if ds[name].ndim >= 2]
+    if len(fields) == 1 and names and not any(name in ds.variables for name in names):
+        return ds.rename({fields[0]: names[0]})
+    return ds
 
 
 def _inventory(files: list[str], facts: Facts, options: dict[str, Any], label: str) -> Any:

@@ -91,7 +91,7 @@ def open_cf(
             continue
         missing = conform.missing_to_nan(ds[name], nodata)
         if classes and (variables is None or name in variables):
-            missing = conform.coded(missing, classes, label=f"{label} {name}")
+            missing = conform.coded(missing, classes, label=f"variable {name} of the {label}")
         ds[name] = missing
     return conform.with_units(conform.with_time(_located(ds, crs)), None if classes else units)
 

@@ -12,7 +12,7 @@ import xarray as xr
 from shapely.geometry import box
 
 from glaciertoolkit.catalog import Catalog, open_catalog
-from glaciertoolkit.errors import CatalogError, FileError, ParameterError
+from glaciertoolkit.errors import CatalogError, FileError, InputError, ParameterError
 
 GOOD = """
 meta:
@@ -288,3 +288,27 @@ def test_the_command_line_filters_and_shows_one(monkeypatch, capsys, tmp_path):
     code, shown = run("--entry", "qilian")
     assert code == 1
     assert "has no entry 'qilian'; did you mean" in shown.err
+
+
+def test_an_option_that_a_reader_does_not_take(tmp_path):
+    from glaciertoolkit.simulate import write_samples
+
+    write_samples(tmp_path, names=["snow_depth_tp", "station_record"])
+    catalog = open_catalog().at(tmp_path)
+    with pytest.raises(ParameterError, match=r"reader series does not take that option .*'colour'"):
+        catalog.snow_depth_tp.open(colour="red")
+    assert catalog.station_record.open(elevation=5000.0).elevation == 5000
+
+
+def test_the_only_field_of_a_file_takes_the_name_in_the_catalog(tmp_path):
+    grid = xr.Dataset(
+        {"Band1": (("lat", "lon"), np.array([[0, 1, 255]], "uint8"))},
+        {"lat": [70.0], "lon": [-50.0, -49.0, -48.0]},
+    )
+    grid.to_netcdf(tmp_path / "melt_1985182.nc", engine="h5netcdf")
+    melt = open_catalog().greenland_melt.open(tmp_path, pattern="melt_%Y%j.nc").melt
+    assert melt.attrs["flag_meanings"] == "no_melt melt"
+    np.testing.assert_array_equal(melt.values, [[[0, 1, np.nan]]])
+    assert str(melt.time.values[0]).startswith("1985-07-01")
+    with pytest.raises(InputError, match="variable melt of the catalog entry 'greenland_melt'"):
+        open_catalog().greenland_melt.open(tmp_path / "melt_1985182.nc", nodata=None).load()
