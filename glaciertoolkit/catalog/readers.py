@@ -139,7 +139,9 @@ def _cf(files: list[str], facts: Facts, options: dict[str, Any], label: str) -> 
     units = wanted.pop("units", facts.get("variables") or {})
     classes = wanted.pop("classes", facts.get("classes"))
     nodata = wanted.pop("nodata", facts.get("nodata"))
-    out = _renamed(open_cf(files[0] if len(files) == 1 else files, **wanted), list(units))
+    out = open_cf(files[0] if len(files) == 1 else files, **wanted)
+    if classes:
+        out = _renamed(out, list(units))
     for name in units:
         if name not in out:
             continue
@@ -152,7 +154,8 @@ def _cf(files: list[str], facts: Facts, options: dict[str, Any], label: str) -> 
 def _renamed(ds: Any, names: list[str]) -> Any:
     """`ds` with its only field under the name of the catalog, where it has none of its names.
 
-    What a variable is called inside a file is rarely documented.
+    Only for maps of classes: what they are called inside a file is rarely documented, and their
+    codes are checked. A field of numbers under a wrong name would go unnoticed.
     """
     fields = [name for name in ds.data_vars if ds[name].ndim >= 2]
     if len(fields) == 1 and names and not any(name in ds.variables for name in names):
