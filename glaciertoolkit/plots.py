@@ -23,6 +23,7 @@ from glaciertoolkit.styles import (
 
 if TYPE_CHECKING:
     import holoviews as hv
+    import pandas as pd
 
 LINE_PLOT_WIDTH = 560
 
@@ -30,6 +31,8 @@ __all__ = [
     "flag_bars",
     "flag_map",
     "histogram",
+    "history",
+    "hypsometry",
     "load",
     "profile_curve",
     "residual_histograms",
@@ -248,3 +251,73 @@ def flag_bars(ds: xr.Dataset, *, width: int | None = LINE_PLOT_WIDTH, height: in
         title="why posts are missing or doubtful",
         **_extent(width, height),
     )
+
+
+def hypsometry(by_elevation: xr.Dataset, *, height: int = 300) -> hv.Layout:
+    """Area and speed by elevation, side by side over the same heights.
+
+    Parameters
+    ----------
+    by_elevation : xarray.Dataset
+        Result of `stats.topography`: its variables by elevation.
+    height : int
+        Height in screen pixels; the width fills the page.
+
+    Raises
+    ------
+    MissingVariableError
+        Where it lacks the area or the speed by elevation.
+    """
+    hv = holoviews()
+    names = [f"v_{kind}_by_elevation" for kind in ("median", "p10", "p90")]
+    validate(by_elevation, needs=("elevation_bin", "area_by_elevation", *names))
+    bins = by_elevation["elevation_bin"].values
+    half = (bins[1] - bins[0]) / 2 if len(bins) > 1 else 50.0
+    edges = np.append(bins - half, bins[-1] + half)
+    z = hv.Dimension("bin", label="elevation (m)")
+    area = hv.Histogram(
+        (edges, by_elevation["area_by_elevation"].values), kdims=[z], vdims=[("area", "area (km²)")]
+    )
+    median, low, high = (by_elevation[n].values for n in names)
+    speed = hv.Dimension("speed", label="speed (m yr⁻¹)")
+    band = hv.Area((bins, low, high), z, [speed, "above"], label="10 to 90 %")
+    curve = hv.Curve((bins, median), z, speed, label="median")
+    left = area.opts(
+        color=OTHER_COLOUR, alpha=0.6, line_color="white", invert_axes=True, title="area",
+        xlim=(edges[0], edges[-1]), **_extent(None, height),
+    )  # fmt: skip
+    right = hv.Overlay(
+        [
+            band.opts(color=OTHER_COLOUR, alpha=0.25, line_color=None, invert_axes=True),
+            curve.opts(color=OTHER_COLOUR, line_width=2, tools=["hover"], invert_axes=True),
+        ]
+    ).opts(
+        title="speed", legend_position="top_right", show_grid=True, invert_axes=True,
+        xlim=(edges[0], edges[-1]), **_extent(None, height),
+    )  # fmt: skip
+    return hv.Layout([left, right]).opts(shared_axes=False, backend="bokeh")
+
+
+def history(table: pd.DataFrame, *, height: int = 230) -> hv.Overlay:
+    """Median speed of a glacier at several dates, with one standard error of the median.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Columns `mid_date`, `v_median` and `v_error` (of the mean), m yr-1.
+    height : int
+        Height in screen pixels; the width fills the page.
+    """
+    hv = holoviews()
+    dates, speed = table["mid_date"].values, table["v_median"].values
+    # The error of a median is about 1.25 times that of a mean.
+    error = 1.25 * np.nan_to_num(table["v_error"].values)
+    when = hv.Dimension("date", label="middle date of the pair")
+    v = hv.Dimension("median", label="median speed (m yr⁻¹)")
+    curve = hv.Curve((dates, speed), when, v).opts(color=OTHER_COLOUR, line_width=1.5)
+    bars = hv.ErrorBars((dates, speed, error), when, [v, "error"]).opts(color=OTHER_COLOUR)
+    points = hv.Scatter((dates, speed), when, v).opts(color=OTHER_COLOUR, size=8, tools=["hover"])
+    return hv.Overlay([curve, bars, points]).opts(
+        title="history: median speed ± 1 sigma", show_grid=True, padding=0.15,
+        **_extent(None, height),
+    )  # fmt: skip
