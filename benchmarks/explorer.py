@@ -131,7 +131,7 @@ def product(size: int, folder: Path) -> None:
 def serve(folder: Path) -> tuple[subprocess.Popen[str], str, float]:
     """The server in a process of its own, its address, and the seconds until it was there."""
     begun = time.perf_counter()
-    command = [sys.executable, "-m", "glaciertoolkit.cli", "explore", str(folder), "--no-show"]
+    command = [sys.executable, "-m", "glaciertoolkit.cli", "explore", str(folder), "--port", "0", "--no-show"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     line = server.stdout.readline()

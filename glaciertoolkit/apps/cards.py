@@ -98,7 +98,7 @@ def accuracy_html(content: Content) -> str:
     if "stable" not in ds:
         return sentence("No accuracy: stable ground is not known; correct() leaves it in the map.")
     names = [n for n in ("dx", "dy", "dx_holdout", "dy_holdout", "stable") if n in ds]
-    part, step = thinned(ds[names], ACCURACY_POSTS)
+    part, step = thinned(ds[names], ACCURACY_POSTS, content.spool)
     try:
         found = accuracy(part)
     except GlacierToolkitError as error:

@@ -318,8 +318,8 @@ def gather(
         from glaciertoolkit.grids import rasterize
 
         shown = shown.assign(ice=rasterize(table, shown))
-    overview, overview_step = thinned(shown, VIEW_POSTS)
-    sample, sample_step = thinned(shown, SAMPLE_POSTS)
+    overview, overview_step = thinned(shown, VIEW_POSTS, spool)
+    sample, sample_step = thinned(shown, SAMPLE_POSTS, spool)
     if not np.isfinite(overview[present[0]].values.astype("float64")).any():
         notes.append("No post has a value: the layer 'why missing or doubtful' shows the reasons.")
     labels = {name: SHORT_LABELS.get(name) or style_of(shown[name], name).label for name in present}
@@ -331,12 +331,17 @@ def gather(
     )  # fmt: skip
 
 
-def thinned(ds: xr.Dataset, most: int) -> tuple[xr.Dataset, int]:
+def thinned(ds: xr.Dataset, most: int, spool: Spool) -> tuple[xr.Dataset, int]:
     """Every n-th post of a map along both axes, at most so many, and that n; in memory."""
     step = thin(next(iter(ds.data_vars.values())), most)[1]
     if step == 1:
         return ds, 1
-    return ds.isel(y=slice(None, None, step), x=slice(None, None, step)).copy(deep=True), step
+    every = slice(None, None, step)
+    found = ds.drop_vars(ds.data_vars).isel(y=every, x=every)
+    for name, field in ds.data_vars.items():
+        found[name] = field.isel(y=every, x=every).copy(deep=True)
+        spool.release()
+    return found, step
 
 
 def first_line(ds: xr.Dataset, name: str) -> tuple[list[float], list[float]]:

@@ -56,6 +56,7 @@ def selected_posts(content: Content, selection: Selection) -> pd.DataFrame:
     pieces, number, step = [], 0, 1
     for start in range(0, content.ds.sizes["y"], BLOCK):
         piece = _rows(content, content.ds.isel(y=slice(start, start + BLOCK)), selection)
+        content.spool.release()
         pieces.append(piece)
         number += len(piece)
         if number > MOST_ROWS:

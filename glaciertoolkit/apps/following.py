@@ -6,6 +6,7 @@ import html
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import panel as pn
 
 from glaciertoolkit import maps
@@ -65,10 +66,40 @@ def equal_scale(stretch: float = 1.0) -> Callable[[Any, Any], None]:
     return hook
 
 
-def follow(state: State, names: list[str], draw: Callable[[], Any]) -> Any:
-    """What `draw` draws, again whenever one of these parameters of the state changes."""
-    hv = maps.holoviews()
-    return hv.DynamicMap(lambda **_: draw(), streams=[hv.streams.Params(state, names)])
+class Follower:
+    """Draws the layers of one figure from the state, each only when what it shows has changed.
+
+    All layers of a figure share one stream, so that a change is one refresh of the figure; and
+    HoloViews sends an element to the browser again only where it is another object.
+
+    Parameters
+    ----------
+    state : State
+    names : list of str
+        The parameters of the state that any layer of the figure depends on.
+    """
+
+    def __init__(self, state: State, names: list[str]) -> None:
+        self.state = state
+        self._stream = maps.holoviews().streams.Params(state, names)
+
+    def layer(self, names: list[str], draw: Callable[[], Any]) -> Any:
+        """What `draw` draws, again whenever one of these parameters has changed."""
+        last: list[Any] = []
+
+        def drawn(**_: Any) -> Any:
+            values = [getattr(self.state, name) for name in names]
+            if not last or not all(map(_same, last[0], values)):
+                last[:] = [values, draw()]
+            return last[1]
+
+        return maps.holoviews().DynamicMap(drawn, streams=[self._stream])
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        return one is other  # a mask is never changed in place
+    return bool(one == other)
 
 
 def sentence(text: str, kind: str = "status") -> str:
@@ -85,6 +116,9 @@ def only_image_brushed(plot: Any, _: Any) -> None:
     """A hook: brushes give their outline only; no glyph of the figure changes its look by them."""
     from bokeh.models import BoxSelectTool, LassoSelectTool
 
-    for tool in plot.state.select(type=BoxSelectTool) + plot.state.select(type=LassoSelectTool):
-        if tool.renderers != []:
+    if "only_image_brushed" in plot.state.tags:
+        return
+    plot.state.tags.append("only_image_brushed")
+    for tool in plot.state.toolbar.tools:
+        if isinstance(tool, BoxSelectTool | LassoSelectTool):
             tool.renderers = []

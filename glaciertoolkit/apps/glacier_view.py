@@ -63,6 +63,7 @@ class GlacierView:
         except GlacierToolkitError as error:
             self._show(None, sentence(str(error)))
             return
+        content.spool.release()
         if number == self.state.chosen:  # else another one has been picked meanwhile
             self._show(facts, row_html(facts))
 

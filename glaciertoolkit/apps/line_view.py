@@ -9,7 +9,7 @@ import panel as pn
 import xarray as xr
 
 from glaciertoolkit import maps, plots
-from glaciertoolkit.apps.following import WIDE, follow
+from glaciertoolkit.apps.following import WIDE, Follower
 from glaciertoolkit.apps.state import State
 
 if TYPE_CHECKING:
@@ -89,9 +89,9 @@ class LineView:
     # ---- along it
     def curves(self) -> pn.Column:
         """The visible layer along the line, and the elevation where it is known."""
-        panes = [pn.pane.HoloViews(follow(self.state, ["along"], self._curve), **WIDE)]
+        panes = [pn.pane.HoloViews(Follower(self.state, ["along"]).layer(["along"], self._curve), **WIDE)]
         if "elevation" in self.state.content.ds:
-            below = follow(self.state, ["along"], self._elevation)
+            below = Follower(self.state, ["along"]).layer(["along"], self._elevation)
             panes.append(pn.pane.HoloViews(below, **WIDE))
         return pn.Column(*panes, **WIDE)
 

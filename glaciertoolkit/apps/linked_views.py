@@ -9,7 +9,7 @@ import numpy.typing as npt
 import panel as pn
 
 from glaciertoolkit import maps, plots
-from glaciertoolkit.apps.following import QUIET, WIDE, follow, only_image_brushed
+from glaciertoolkit.apps.following import QUIET, WIDE, Follower, only_image_brushed
 from glaciertoolkit.apps.selection import Between, Cloud, polygon_of
 from glaciertoolkit.apps.state import State
 from glaciertoolkit.styles import (
@@ -95,8 +95,9 @@ class HistogramView:
         self.groups = [
             n for n in GROUPS if n in plots.value_groups(state.content.sample, state.shown)
         ]
-        layers = [follow(state, names, lambda n=n: self._group(n)) for n in self.groups]
-        layers.append(follow(state, [*names, "mask"], self._selected))
+        figure = Follower(state, [*names, "mask"])
+        layers = [figure.layer(names, lambda n=n: self._group(n)) for n in self.groups]
+        layers.append(figure.layer([*names, "mask"], self._selected))
         hv.streams.BoundsX(source=layers[0]).add_subscriber(self._brushed)
         overlay = layers[0]
         for other in layers[1:]:
@@ -204,10 +205,11 @@ class ScatterView:
         hv = maps.holoviews()
         self._kept: tuple[Any, Binned | None] = (None, None)
         names = ["layer", "against"]
-        every = follow(state, names, self._every)
+        figure = Follower(state, [*names, "mask"])
+        every = figure.layer(names, self._every)
         hv.streams.BoundsXY(source=every).add_subscriber(self._boxed)
         hv.streams.Lasso(source=every).add_subscriber(self._lassoed)
-        overlay = every * follow(state, [*names, "mask"], self._selected)
+        overlay = every * figure.layer([*names, "mask"], self._selected)
         self.element = overlay.opts(
             hv.opts.Overlay(
                 responsive=True, height=HEIGHT, toolbar="above", hooks=[only_image_brushed],

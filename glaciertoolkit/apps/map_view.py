@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import panel as pn
 import xarray as xr
 
 from glaciertoolkit import maps
-from glaciertoolkit.apps.following import QUIET, equal_scale, follow, only_image_brushed
+from glaciertoolkit.apps.following import QUIET, Follower, equal_scale, only_image_brushed
 from glaciertoolkit.apps.line_view import LineView
 from glaciertoolkit.apps.selection import Area, Box, polygon_of
 from glaciertoolkit.apps.state import NONE, State, same_window
@@ -71,7 +72,10 @@ class MapView:
         self._figure: Any = None
         hv = maps.holoviews()
         names = ["layer", "limits", "cmap", "opacity", "window"]
-        self.picture = follow(state, names, self._picture)
+        others = ["relief", "glaciers", "arrows", "selection", "chosen", "mode"]
+        self._first = Follower(state, [*names, *others])
+        self._beside = Follower(state, [*names, "beside", "relief", "glaciers", "chosen"])
+        self.picture = self._first.layer(names, self._picture)
         hv.streams.RangeXY(source=self.picture).add_subscriber(self._moved)
         hv.streams.Tap(source=self.picture).add_subscriber(self._tapped)
         hv.streams.BoundsXY(source=self.picture).add_subscriber(self._boxed)
@@ -81,6 +85,7 @@ class MapView:
     def _moved(self, x_range: Any = None, y_range: Any = None) -> None:
         window = same_window(self.state.content, x_range, y_range)
         if window != self.state.window:
+            self.state.content.spool.release()
             self.state.window = window
 
     def _tapped(self, x: float | None = None, y: float | None = None) -> None:
@@ -213,39 +218,34 @@ class MapView:
         )  # fmt: skip
         return overlay.opts(options)
 
-    def _below(self) -> list[Any]:
+    def _below(self, figure: Follower) -> list[Any]:
         shade = self.state.content.shade is not None
-        return [follow(self.state, ["relief", "window"], self._shade)] if shade else []
+        return [figure.layer(["relief", "window"], self._shade)] if shade else []
 
-    def _above(self) -> list[Any]:
-        state = self.state
+    def _above(self, figure: Follower) -> list[Any]:
         layers = []
-        if state.content.outlines is not None:
-            layers.append(follow(state, ["glaciers"], self._outlines))
-        layers.append(follow(state, ["chosen", "mode"], self._chosen))
-        return layers
+        if self.state.content.outlines is not None:
+            layers.append(figure.layer(["glaciers"], self._outlines))
+        return [*layers, figure.layer(["chosen", "mode"], self._chosen)]
 
     def element(self) -> Any:
         """The map with all that lies on it."""
-        state = self.state
-        layers = [*self._below(), self.picture, follow(state, ["selection", "window"], self._veil)]
-        if {"vx", "vy"} <= set(state.content.ds):
+        figure = self._first
+        layers = [*self._below(figure), self.picture]
+        layers.append(figure.layer(["selection", "window"], self._veil))
+        if {"vx", "vy"} <= set(self.state.content.ds):
             for colour, width in (("black", 4.0), ("white", 1.6)):
-                layers.append(
-                    follow(
-                        state, ["arrows", "window"],
-                        lambda colour=colour, width=width: self._arrows(colour, width),
-                    )
-                )  # fmt: skip
-        layers += [*self._above(), follow(state, ["selection"], self._region)]
+                draw = functools.partial(self._arrows, colour, width)
+                layers.append(figure.layer(["arrows", "window"], draw))
+        layers += [*self._above(figure), figure.layer(["selection"], self._region)]
         layers += self.line.layers()
         hooks = [equal_scale(), _follow_mode, only_image_brushed, self._lead]
         return self._overlay(layers, ["point_draw", "wheel_zoom"], hooks)
 
     def beside(self) -> Any:
         """A second map of the same place."""
-        names = ["beside", "layer", "limits", "cmap", "opacity", "window"]
-        layers = [*self._below(), follow(self.state, names, self._second), *self._above()]
+        figure, names = self._beside, ["beside", "layer", "limits", "cmap", "opacity", "window"]
+        layers = [*self._below(figure), figure.layer(names, self._second), *self._above(figure)]
         return self._overlay(layers, ["pan", "wheel_zoom"], [equal_scale(), self._follow_map])
 
     def pane(self, element: Any) -> pn.Column:

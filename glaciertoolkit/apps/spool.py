@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import shutil
 import tempfile
 import weakref
@@ -34,6 +35,7 @@ class Spool:
 
     def __init__(self, expected: int) -> None:
         self._folder: Path | None = None
+        self._maps: list[np.memmap[Any, Any]] = []
         if expected <= IN_MEMORY:
             return
         free = shutil.disk_usage(tempfile.gettempdir()).free
@@ -64,7 +66,19 @@ class Spool:
             for start in range(0, field.sizes["y"], ROWS):
                 rows = field.isel(y=slice(start, start + ROWS)).values
                 np.ascontiguousarray(rows).tofile(file)
-        return np.memmap(path, dtype=field.dtype, mode="r", shape=field.shape)
+        made = np.memmap(path, dtype=field.dtype, mode="r", shape=field.shape)
+        self._maps.append(made)
+        return made
+
+    def release(self) -> None:
+        """Give back the memory of what has been read from the files; it can be read again.
+
+        The system would keep it until somebody else needs it, and count it as the server's.
+        """
+        for each in self._maps:
+            pages = each._mmap  # type: ignore[attr-defined]
+            if hasattr(pages, "madvise"):
+                pages.madvise(mmap.MADV_DONTNEED)
 
 
 def lazy_bytes(ds: xr.Dataset) -> int:
