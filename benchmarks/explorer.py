@@ -131,7 +131,16 @@ def product(size: int, folder: Path) -> None:
 def serve(folder: Path) -> tuple[subprocess.Popen[str], str, float]:
     """The server in a process of its own, its address, and the seconds until it was there."""
     begun = time.perf_counter()
-    command = [sys.executable, "-m", "glaciertoolkit.cli", "explore", str(folder), "--port", "0", "--no-show"]
+    command = [
+        sys.executable,
+        "-m",
+        "glaciertoolkit.cli",
+        "explore",
+        str(folder),
+        "--port",
+        "0",
+        "--no-show",
+    ]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     line = server.stdout.readline()
@@ -205,11 +214,12 @@ def measure(page: Any, url: str, repeats: int) -> dict[str, list[float]]:
     for i in range(repeats):
         act = drag(page, 0, (0.2 + 0.01 * i, 0.2), (0.7 + 0.01 * i, 0.8))
         parts["brush on the map (ms)"].append(answer(page, linked, "pointerup", act))
-    zooms = []
     x, y, w, h = page.evaluate("(i) => gtBox(i)", 0)
     page.mouse.move(x + w / 2, y + h / 2)
-    for step in (-300, -300, 300, 300):
-        zooms.append(answer(page, ["layer"], "wheel", lambda step=step: page.mouse.wheel(0, step)))
+    zooms = [
+        answer(page, ["layer"], "wheel", lambda step=step: page.mouse.wheel(0, step))
+        for step in (-300, -300, 300, 300)
+    ]
     return found | parts | {"zoom (ms)": zooms}
 
 

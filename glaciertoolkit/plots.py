@@ -309,9 +309,9 @@ def history(table: pd.DataFrame, *, height: int = 230) -> hv.Overlay:
         Height in screen pixels; the width fills the page.
     """
     hv = holoviews()
-    dates, speed = table["mid_date"].values, table["v_median"].values
+    dates, speed = table["mid_date"].to_numpy(), table["v_median"].to_numpy()
     # The error of a median is about 1.25 times that of a mean.
-    error = 1.25 * np.nan_to_num(table["v_error"].values)
+    error = 1.25 * np.nan_to_num(table["v_error"].to_numpy(dtype=float))
     when = hv.Dimension("date", label="middle date of the pair")
     v = hv.Dimension("median", label="median speed (m yr⁻¹)")
     curve = hv.Curve((dates, speed), when, v).opts(color=OTHER_COLOUR, line_width=1.5)

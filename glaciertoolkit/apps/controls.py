@@ -53,7 +53,7 @@ def colour_slider(state: State) -> pn.widgets.RangeSlider:
     return slider
 
 
-def export_buttons(state: State) -> pn.Column:
+def export_buttons(state: State) -> pn.Row:
     """Files of the selection and of the map; what goes wrong is said in the sentence."""
 
     def button(label: str, ending: str, make: Any) -> pn.widgets.FileDownload:
@@ -69,7 +69,6 @@ def export_buttons(state: State) -> pn.Column:
 
         made = pn.widgets.FileDownload(
             callback=callback, filename=f"selection.{ending}", label=label, embed=False, auto=True,
-            button_type="default", margin=(5, 5), **WIDE,
         )  # fmt: skip
         return made
 

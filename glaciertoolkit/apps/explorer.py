@@ -115,9 +115,7 @@ class Explorer(State, pn.viewable.Viewer):
             self._status.object = sentence(event.new)
 
         self.param.watch(say, "sentence")
-        left = pn.Column(
-            self._status, self._maps(), selection_card(self), self.histogram.pane()
-        )
+        left = pn.Column(self._status, self._maps(), selection_card(self), self.histogram.pane())
         right = pn.Column(self.scatter.pane(), self._tabs())
         for column in (left, right):
             column.styles = {"flex": "1 1 420px", "min-width": "340px", "height": "auto"}

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import panel as pn
+import xarray as xr
 
 from glaciertoolkit import maps
 from glaciertoolkit.apps.state import State
@@ -97,8 +98,8 @@ class Follower:
 
 
 def _same(one: Any, other: Any) -> bool:
-    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
-        return one is other  # a mask is never changed in place
+    if isinstance(one, np.ndarray | xr.Dataset) or isinstance(other, np.ndarray | xr.Dataset):
+        return one is other  # neither a mask nor a profile is changed in place
     return bool(one == other)
 
 

@@ -94,7 +94,7 @@ def _history(
     for ds in maps:
         if "mid_date" not in ds.coords:
             continue
-        date = pd.Timestamp(ds["mid_date"].values)
+        date = pd.Timestamp(ds["mid_date"].values.item())
         try:
             crop, near, place = _around(ds, outlines, number)
             row = glaciers(crop, near).iloc[place]

@@ -36,6 +36,7 @@ ROWS = {
     "zmax_m": "highest post",
 }
 HOW = "Choose “Pick a glacier” on the left, then click inside an outline on the map."
+COLUMNS = "display:flex;flex-wrap:wrap;gap:0 24px;align-items:flex-start"
 STYLE = "border-collapse:collapse;font-size:12.5px"
 
 
@@ -99,7 +100,7 @@ def row_html(facts: GlacierFacts) -> str:
     )
     return (
         f'<div class="glacier"><b>{title}</b>{warned}'
-        f'<div style="display:flex;flex-wrap:wrap;gap:0 24px;align-items:flex-start">{columns}</div>{notes}</div>'
+        f'<div style="{COLUMNS}">{columns}</div>{notes}</div>'
     )
 
 

@@ -61,7 +61,7 @@ class LineView:
         found = data or {}
         self.state.line = tuple([float(v) for v in found.get(axis, [])] for axis in ("x", "y"))
 
-    def buttons(self) -> pn.Column:
+    def buttons(self) -> pn.Row:
         """New line, and one point less."""
         new = pn.widgets.Button(label="New line", on_click=self.new_line, width=85)
         drop = pn.widgets.Button(label="Remove last point", on_click=self.drop_last, width=135)
@@ -89,7 +89,9 @@ class LineView:
     # ---- along it
     def curves(self) -> pn.Column:
         """The visible layer along the line, and the elevation where it is known."""
-        panes = [pn.pane.HoloViews(Follower(self.state, ["along"]).layer(["along"], self._curve), **WIDE)]
+        panes = [
+            pn.pane.HoloViews(Follower(self.state, ["along"]).layer(["along"], self._curve), **WIDE)
+        ]
         if "elevation" in self.state.content.ds:
             below = Follower(self.state, ["along"]).layer(["along"], self._elevation)
             panes.append(pn.pane.HoloViews(below, **WIDE))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -96,7 +97,7 @@ class HistogramView:
             n for n in GROUPS if n in plots.value_groups(state.content.sample, state.shown)
         ]
         figure = Follower(state, [*names, "mask"])
-        layers = [figure.layer(names, lambda n=n: self._group(n)) for n in self.groups]
+        layers = [figure.layer(names, functools.partial(self._group, n)) for n in self.groups]
         layers.append(figure.layer([*names, "mask"], self._selected))
         hv.streams.BoundsX(source=layers[0]).add_subscriber(self._brushed)
         overlay = layers[0]
@@ -256,7 +257,7 @@ class ScatterView:
         (left, right), (low, high) = (edges[[0, -1]] for edges in self.bins().edges)
         inside = self.bins().where < self.bins().size
         both = np.isfinite(sample[self.names[0]].values) & np.isfinite(sample[self.names[1]].values)
-        outside = 100 * (1 - np.count_nonzero(inside) / max(np.count_nonzero(both), 1))
+        outside = 100 * (1 - int(np.count_nonzero(inside)) / max(int(np.count_nonzero(both)), 1))
         return {
             "xlabel": across, "ylabel": upward, "xlim": (left, right), "ylim": (low, high),
             "title": f"scatter ({outside:.1f} % outside)",

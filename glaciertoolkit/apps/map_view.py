@@ -14,7 +14,7 @@ from glaciertoolkit.apps.following import QUIET, Follower, equal_scale, only_ima
 from glaciertoolkit.apps.line_view import LineView
 from glaciertoolkit.apps.selection import Area, Box, polygon_of
 from glaciertoolkit.apps.state import NONE, State, same_window
-from glaciertoolkit.styles import SELECTED_COLOUR, block_motion, default_limits, rings, style_of
+from glaciertoolkit.styles import SELECTED_COLOUR, default_limits, rings, style_of
 
 if TYPE_CHECKING:
     import holoviews as hv

@@ -42,7 +42,7 @@ def footprint(ds: xr.Dataset) -> Ring | None:
         edges = [(lon[0], lat[0]), (lon[:, -1], lat[:, -1]), (lon[-1, ::-1], lat[-1, ::-1]),
                  (lon[::-1, 0], lat[::-1, 0])]  # fmt: skip
         ring = np.concatenate([np.column_stack(edge) for edge in edges])
-        return ring[np.isfinite(ring).all(axis=1)]
+        return np.asarray(ring[np.isfinite(ring).all(axis=1)])
     return None if crs is None else box_ring(post_bounds(ds), crs)
 
 
@@ -57,7 +57,7 @@ def box_ring(bounds: tuple[float, float, float, float], crs: Any) -> Ring:
     y = np.concatenate([np.full(t.size, bottom), bottom + (top - bottom) * t,
                         np.full(t.size, top), top - (top - bottom) * t])  # fmt: skip
     ring = np.column_stack(Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform(x, y))
-    return ring[np.isfinite(ring).all(axis=1)]
+    return np.asarray(ring[np.isfinite(ring).all(axis=1)])
 
 
 def entry_box(entry: Entry) -> Ring | None:
@@ -153,14 +153,13 @@ def overview_map(content: Any, *, height: int = 340) -> tuple[Any, str, list[str
 
     The element is None where there is nothing to show.
     """
-    import cartopy.crs as ccrs
     import geoviews as gv
 
     from glaciertoolkit.maps import holoviews
 
     hv = holoviews()
     found, notes = gathered(content)
-    degrees = ccrs.PlateCarree()
+    degrees = gv.util.ccrs.PlateCarree()
     layers = []
     for kind, shapes in found.items():
         if not shapes:

@@ -53,7 +53,7 @@ class State(param.Parameterized):
     sentence = param.String(default="", precedence=-1, doc="what is wrong at the moment, in words")
 
     def __init__(self, content: Content) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.content = content
         self.param.layer.objects = content.layers
         self.param.against.objects = content.against
