@@ -156,9 +156,12 @@ def image(
 
 def raster(field: xr.DataArray, kind: str = "float32", value: str = "value") -> hv.Image:
     """The values of a field, as they are, as a bare HoloViews Image."""
+    hv = holoviews()
     values = field.values.astype(kind, copy=False)
     x, y = field["x"].values, field["y"].values
-    return holoviews().Image((x, y, values), kdims=["x", "y"], vdims=[value])
+    # Colour limits are always given; a range saves HoloViews from looking for one, where there
+    # may be no value at all.
+    return hv.Image((x, y, values), kdims=["x", "y"], vdims=[hv.Dimension(value, range=(0, 1))])
 
 
 def image_options(
@@ -207,13 +210,11 @@ def frame_size(field: xr.DataArray, size: int) -> dict[str, int]:
 
 def hillshade_image(shade: xr.DataArray, *, max_cells: int = MAX_CELLS) -> hv.Image:
     """Shaded relief in grey, to lie under a map."""
-    hv = holoviews()
     shown, _ = thin(shade, max_cells)
-    values = shown.astype("float32").values
-    low, high = colour_limits(values)
+    low, high = colour_limits(shown.values)
     # From middle grey on: black shadows would swallow the colours above them.
     limits = (low - (high - low), high)
-    return hv.Image((shown["x"].values, shown["y"].values, values), ["x", "y"], ["shade"]).opts(
+    return raster(shown, value="shade").opts(
         cmap="gray", clim=limits, colorbar=False, clipping_colors={"NaN": "#00000000"},
         backend="bokeh",
     )  # fmt: skip

@@ -292,7 +292,7 @@ def hypsometry(by_elevation: xr.Dataset, *, height: int = 300) -> hv.Layout:
             curve.opts(color=OTHER_COLOUR, line_width=2, tools=["hover"], invert_axes=True),
         ]
     ).opts(
-        title="speed", legend_position="top_right", show_grid=True, invert_axes=True,
+        title="speed: median, 10 to 90 %", show_legend=False, show_grid=True, invert_axes=True,
         xlim=(edges[0], edges[-1]), **_extent(None, height),
     )  # fmt: skip
     return hv.Layout([left, right]).opts(shared_axes=False, backend="bokeh")

@@ -143,15 +143,16 @@ def _show(ax: Axes, field: xr.DataArray, values: Any, **options: Any) -> Any:
 
 
 def _layer(ax: Axes, field: xr.DataArray, made: Figure, state: State) -> None:
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
     style = style_of(field, state.layer)
     low, high = state.usable_limits or default_limits(field, state.layer)
-    picture = _show(
-        ax, field, field.values, cmap=state.cmap, vmin=low, vmax=high, alpha=state.opacity
-    )
+    _show(ax, field, field.values, cmap=state.cmap, vmin=low, vmax=high, alpha=state.opacity)
+    # The relief shines through the map, not through its legend.
+    solid = ScalarMappable(Normalize(low, high), cmap=state.cmap)
     label = with_units(style.label, style.units)
-    bar = made.colorbar(picture, ax=ax, shrink=0.85, extend="both", label=label)
-    if bar.solids is not None:
-        bar.solids.set_alpha(1)
+    made.colorbar(solid, ax=ax, shrink=0.85, extend="both", label=label)
 
 
 def _flag(ax: Axes, view: xr.Dataset, made: Figure, opacity: float) -> None:

@@ -249,7 +249,9 @@ class ScatterView:
         (left, right), (low, high) = (edges[[0, -1]] for edges in self.bins().edges)
         values = np.where(counts > 0, counts, np.nan).T[::-1]
         bounds = (left, low, right, high)
-        return maps.holoviews().Image(values, ["across", "upward"], [vdim], bounds=bounds)
+        hv = maps.holoviews()
+        number = hv.Dimension(vdim, range=(1, self._top()))  # there may be no post at all
+        return hv.Image(values, ["across", "upward"], [number], bounds=bounds)
 
     def _options(self) -> dict[str, Any]:
         sample = self.state.content.sample
