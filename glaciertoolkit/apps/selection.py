@@ -164,7 +164,8 @@ def polygon_of(corners: Any) -> Polygon | None:
     if ring.ndim != 2 or len(ring) < 3 or not np.isfinite(ring).all():
         return None
     valid = shapely.make_valid(shapely.Polygon(ring))
-    parts = [p for p in getattr(valid, "geoms", [valid]) if p.geom_type == "Polygon"]
+    # Twice: what crosses itself may become a collection with several polygons inside.
+    parts = [p for p in shapely.get_parts(shapely.get_parts(valid)) if p.geom_type == "Polygon"]
     # A loop that crosses itself: its largest part is what was meant.
     best = max(parts, key=lambda part: part.area, default=None)
     return best if best is not None and best.area > 0 else None
