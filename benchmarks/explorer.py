@@ -155,6 +155,12 @@ def memory(pid: int, field: str = "VmHWM") -> float:
     return int(status.split(f"{field}:")[1].split()[0]) / 1e6
 
 
+def cpu(pid: int) -> float:
+    """Seconds of processor time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def opened(page: Any, url: str) -> float:
     """Seconds from asking for the page to the map, histogram, scatter and profile painted."""
     begun = time.perf_counter()
@@ -191,12 +197,14 @@ def drag(page: Any, figure: int, begin: tuple[float, float], end: tuple[float, f
     return act
 
 
-def measure(page: Any, url: str, repeats: int) -> dict[str, list[float]]:
-    """Every figure, several times."""
+def measure(page: Any, url: str, repeats: int, pid: int) -> dict[str, list[float]]:
+    """Every figure, several times; besides, the processor time of the server for each."""
+    used = [cpu(pid)]
     found: dict[str, list[float]] = {"first view (s)": []}
     opened(page, url)  # now the server and the browser's cache are warm
     for _ in range(max(repeats // 3, 3)):
         found["first view (s)"].append(opened(page, url))
+    used.append(cpu(pid))
     page.wait_for_timeout(1500)
     handle = page.locator(".noUi-handle").nth(1)
     handle.focus()
@@ -206,9 +214,11 @@ def measure(page: Any, url: str, repeats: int) -> dict[str, list[float]]:
         parts["slider (ms)"].append(
             answer(page, ["high"], "keydown", lambda: page.keyboard.press("ArrowLeft"))
         )
+    used.append(cpu(pid))
     for i in range(repeats):
         act = drag(page, 1, (0.1 + 0.02 * i, 0.5), (0.5 + 0.02 * i, 0.6))
         parts["brush on the histogram (ms)"].append(answer(page, linked, "pointerup", act))
+    used.append(cpu(pid))
     page.get_by_text("Select a box").click()
     page.wait_for_timeout(1500)
     for i in range(repeats):
@@ -220,6 +230,9 @@ def measure(page: Any, url: str, repeats: int) -> dict[str, list[float]]:
         answer(page, ["layer"], "wheel", lambda step=step: page.mouse.wheel(0, step))
         for step in (-300, -300, 300, 300)
     ]
+    each = np.diff(used) / [1 + max(repeats // 3, 3), repeats, repeats]
+    for name, seconds in zip(("first view", "slider", "brush"), each, strict=True):
+        parts[f"server's processor, {name} (ms)"] = [1000 * float(seconds)]
     return found | parts | {"zoom (ms)": zooms}
 
 
@@ -243,7 +256,7 @@ def main() -> None:
                 flags = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
                 browser = play.chromium.launch(executable_path=CHROMIUM, args=flags)
                 page = browser.new_page(viewport={"width": 1280, "height": 900})
-                figures = measure(page, url, options.repeats)
+                figures = measure(page, url, options.repeats, server.pid)
                 browser.close()
             peak, now = memory(server.pid), memory(server.pid, "VmRSS")
         finally:
@@ -254,8 +267,8 @@ def main() -> None:
         digits = 2 if "(s)" in name else 0
         spread = f"{min(values):.{digits}f} to {max(values):.{digits}f}"
         middle = statistics.median(values)
-        print(f"{name:30} median {middle:.{digits}f}  ({spread}, n = {len(values)})")
-    print(f"{'memory of the server (GB)':30} {now:.2f} now, {peak:.2f} at most")
+        print(f"{name:36} median {middle:.{digits}f}  ({spread}, n = {len(values)})")
+    print(f"{'memory of the server (GB)':36} {now:.2f} now, {peak:.2f} at most")
     if options.json:
         options.json.write_text(json.dumps({**figures, "memory": peak, "start": start}, indent=1))
 

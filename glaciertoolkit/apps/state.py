@@ -11,6 +11,7 @@ import xarray as xr
 
 from glaciertoolkit.apps.content import Content, Window, first_line
 from glaciertoolkit.apps.selection import Criterion, Selection
+from glaciertoolkit.conventions import in_radar_geometry
 from glaciertoolkit.errors import GlacierToolkitError
 from glaciertoolkit.styles import default_limits, style_of
 
@@ -155,6 +156,12 @@ class State(param.Parameterized):
         table = self.content.outlines
         if table is None:
             self.sentence = "No glacier outlines were given: there is no glacier to pick."
+            return
+        if in_radar_geometry(self.content.ds):
+            self.sentence = (
+                "Glaciers are picked on a map, and this is radar geometry: bring it onto a map "
+                "with to_map() first."
+            )
             return
         inside = np.flatnonzero(table.geometry.contains(Point(x, y)).values)
         self.sentence = "" if inside.size else "There is no glacier outline here."
