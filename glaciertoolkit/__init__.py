@@ -16,10 +16,11 @@ from glaciertoolkit.correction.noise import filter_noise
 from glaciertoolkit.correction.streaks import remove_streaks
 from glaciertoolkit.correction.topography import remove_topography
 from glaciertoolkit.errors import GlacierToolkitError, GlacierToolkitWarning
-from glaciertoolkit.grids import match_raster
+from glaciertoolkit.grids import match_raster, read_inventory
 from glaciertoolkit.io.gf3 import open_gf3
 from glaciertoolkit.io.images import open_pair
 from glaciertoolkit.io.products import open_products, to_products
+from glaciertoolkit.io.tables import write_table
 from glaciertoolkit.motion import velocity
 from glaciertoolkit.profiles import profile
 from glaciertoolkit.provenance import history
@@ -42,9 +43,23 @@ from glaciertoolkit.simulate import (
     write_gf3_pair,
     write_pair,
 )
+from glaciertoolkit.stats.contrast import accumulation_contrast
+from glaciertoolkit.stats.equilibrium import equilibrium_line
 from glaciertoolkit.stats.glaciers import glaciers
+from glaciertoolkit.stats.hypsometry import hypsometry
+from glaciertoolkit.stats.join import join_inventory
+from glaciertoolkit.stats.scaling import shallow_ice, speed_scaling
+from glaciertoolkit.stats.stress import driving_stress
 from glaciertoolkit.stats.topography import topography
-from glaciertoolkit.terrain import aspect, hillshade, slope, stable_terrain
+from glaciertoolkit.terrain import (
+    aspect,
+    curvature,
+    hillshade,
+    relief,
+    slope,
+    stable_terrain,
+    terrain_at_posts,
+)
 from glaciertoolkit.tracking.ensemble import track_ensemble
 from glaciertoolkit.tracking.inspect import correlation_surface
 from glaciertoolkit.tracking.track import track
@@ -57,12 +72,16 @@ __all__ = [
     "Flag",
     "GlacierToolkitError",
     "GlacierToolkitWarning",
+    "accumulation_contrast",
     "accuracy",
     "aspect",
     "checkpoint",
     "combine_passes",
     "correct",
     "correlation_surface",
+    "curvature",
+    "driving_stress",
+    "equilibrium_line",
     "explain",
     "explore",
     "filter_noise",
@@ -70,6 +89,8 @@ __all__ = [
     "glaciers",
     "hillshade",
     "history",
+    "hypsometry",
+    "join_inventory",
     "locate",
     "match_raster",
     "nmad",
@@ -80,18 +101,23 @@ __all__ = [
     "open_products",
     "predict_offsets",
     "profile",
+    "read_inventory",
+    "relief",
     "remove_deformation",
     "remove_fringes",
     "remove_streaks",
     "remove_topography",
+    "shallow_ice",
     "sigma0",
     "simulate_dem",
     "simulate_gf3",
     "simulate_outlines",
     "simulate_pair",
     "slope",
+    "speed_scaling",
     "stable_terrain",
     "summary",
+    "terrain_at_posts",
     "to_decibel",
     "to_map",
     "to_products",
@@ -105,4 +131,5 @@ __all__ = [
     "velocity",
     "write_gf3_pair",
     "write_pair",
+    "write_table",
 ]

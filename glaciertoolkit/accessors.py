@@ -31,7 +31,12 @@ from glaciertoolkit.sar.fringes import remove_fringes
 from glaciertoolkit.sar.mapping import to_map
 from glaciertoolkit.sar.posts import locate, predict_offsets
 from glaciertoolkit.sar.speckle import filter_speckle
+from glaciertoolkit.stats.contrast import accumulation_contrast
+from glaciertoolkit.stats.equilibrium import equilibrium_line
 from glaciertoolkit.stats.glaciers import glaciers
+from glaciertoolkit.stats.hypsometry import hypsometry
+from glaciertoolkit.stats.scaling import shallow_ice
+from glaciertoolkit.stats.stress import driving_stress
 from glaciertoolkit.stats.topography import topography
 from glaciertoolkit.tracking.inspect import correlation_surface
 from glaciertoolkit.tracking.track import track
@@ -62,6 +67,11 @@ class Statistics(_Accessor):
     """`.glacier.stats`: what explains the velocity."""
 
     topography = method(topography)
+    hypsometry = method(hypsometry)
+    equilibrium_line = method(equilibrium_line)
+    accumulation_contrast = method(accumulation_contrast)
+    driving_stress = method(driving_stress)
+    shallow_ice = method(shallow_ice)
     glaciers = method(glaciers)
 
 
@@ -77,6 +87,7 @@ class GlacierDataset(_Accessor):
     explain = method(explain)
     checkpoint = method(checkpoint)
     locate = method(locate)
+    terrain_at_posts = method(terrain.terrain_at_posts)
     stable_terrain = method(terrain.stable_terrain)
     correct = method(correct)
     remove_deformation = method(remove_deformation)
@@ -107,4 +118,6 @@ class GlacierDataArray(_Accessor):
     filter_speckle = method(filter_speckle)
     slope = method(terrain.slope)
     aspect = method(terrain.aspect)
+    curvature = method(terrain.curvature)
+    relief = method(terrain.relief)
     hillshade = method(terrain.hillshade)

@@ -154,7 +154,7 @@ def rasterize(
     elif buffer < 0:
         merged = shapes.union_all().buffer(buffer)
         shapes = [] if merged.is_empty else [merged]
-    inside = _burn([(shape, 1) for shape in shapes], like, fill=0, dtype="uint8")
+    inside = burn([(shape, 1) for shape in shapes], like, fill=0, dtype="uint8")
     return on_posts(inside.astype(bool), like, name=None)
 
 
@@ -184,7 +184,7 @@ def burn_index(polygons: gpd.GeoDataFrame | gpd.GeoSeries, like: Grid) -> xr.Dat
     near = _near(polygons, like, margin=0.0, layer=None, what="polygons", allow_empty=False)
     pairs = zip(near.table.geometry, near.rows.tolist(), strict=True)
     # The last one burned stays.
-    return on_posts(_burn(list(pairs)[::-1], like, fill=-1, dtype="int32"), like, name="polygon")
+    return on_posts(burn(list(pairs)[::-1], like, fill=-1, dtype="int32"), like, name="polygon")
 
 
 # --- the polygons near a grid, in its CRS ------------------------------------------------------
@@ -341,7 +341,8 @@ def _projected(table: gpd.GeoDataFrame, scene: _Scene, box: Bounds | None) -> gp
     )
 
 
-def _burn(shapes: list[tuple[Any, int]], like: Grid, *, fill: int, dtype: str) -> npt.NDArray[Any]:
+def burn(shapes: list[tuple[Any, int]], like: Grid, *, fill: int, dtype: str) -> npt.NDArray[Any]:
+    """Pairs of a geometry and its value, burned where the posts themselves lie inside."""
     from rasterio.features import rasterize
 
     shape = (like.sizes["y"], like.sizes["x"])
