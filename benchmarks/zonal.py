@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -59,22 +60,32 @@ def scene(folder: Path, size: int, glaciers: int, seed: int = 1) -> None:
             file.write(field, 1, window=window)
     for file in files.values():
         file.close()
-    edge = size * STEP
-    area = np.clip(rng.lognormal(-0.7, 1.3, glaciers), 0.05, 30) * (size / 10_000) ** 2
-    radius = np.sqrt(area * 1e6 / np.pi)
+    area = np.clip(rng.lognormal(-1.2, 1.3, glaciers), 0.05, 30) * (size / 10_000) ** 2
+    radius = np.sort(np.sqrt(area * 1e6 / np.pi))[::-1]
     turn = np.linspace(0, 2 * np.pi, 160, endpoint=False)
     shapes = []
-    for r in radius:
-        x, y = LEFT + rng.uniform(0, edge), TOP - rng.uniform(0, edge)
+    for r, (x, y) in zip(radius, apart(1.4 * radius, size * STEP, rng), strict=True):
         lobes = 1 + 0.3 * np.sin(3 * turn + rng.uniform(0, 6)) + 0.1 * np.sin(11 * turn)
-        shapes.append(
-            shapely.Polygon(
-                np.column_stack([x + r * lobes * np.cos(turn), y + r * lobes * np.sin(turn)])
-            )
-        )
+        ring = x + r * lobes * np.cos(turn), y + r * lobes * np.sin(turn)
+        shapes.append(shapely.Polygon(np.column_stack(ring)))
     names = [f"RGI60-15.{i:05d}" for i in range(glaciers)]
-    table = gpd.GeoDataFrame({"RGIId": names, "Area": area}, geometry=shapes, crs=CRS)
+    table = gpd.GeoDataFrame(
+        {"RGIId": names, "Area": np.pi * radius**2 / 1e6}, geometry=shapes, crs=CRS
+    )
     table.to_file(folder / "outlines.gpkg")
+
+
+def apart(radius: Any, edge: float, rng: np.random.Generator) -> Any:
+    """Random centres of circles that do not overlap, the largest one first."""
+    centres = np.empty((0, 2))
+    for i, r in enumerate(radius):
+        while True:
+            place = np.array([LEFT, TOP - edge]) + rng.uniform(0, edge, 2)
+            gap = np.hypot(*(centres - place).T) - radius[:i] - r
+            if np.all(gap > 0):
+                break
+        centres = np.vstack([centres, place])
+    return centres
 
 
 FIELDS = ("v", "vx", "vy", "v_error")
@@ -166,7 +177,9 @@ def measured(tool: str, folder: Path) -> dict[str, Any]:
 
 def in_own_process(tool: str, folder: Path) -> dict[str, Any]:
     command = [sys.executable, __file__, "--tool", tool, "--folder", str(folder)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    # GDAL would keep a twentieth of the machine's memory, whoever reads through it.
+    limited = {**os.environ, "GDAL_CACHEMAX": "128"}
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=limited)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 

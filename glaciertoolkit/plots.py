@@ -11,6 +11,13 @@ import xarray as xr
 from glaciertoolkit.conventions import validate
 from glaciertoolkit.errors import InputError
 from glaciertoolkit.maps import flag_map, holoviews, load, velocity_map
+from glaciertoolkit.relation_plots import (
+    contrast_plot,
+    hypsometry_plot,
+    scaling_plot,
+    speed_by,
+    stress_plot,
+)
 from glaciertoolkit.styles import (
     OTHER_COLOUR,
     STABLE_COLOUR,
@@ -27,12 +34,17 @@ if TYPE_CHECKING:
 LINE_PLOT_WIDTH = 560
 
 __all__ = [
+    "contrast_plot",
     "flag_bars",
     "flag_map",
     "histogram",
+    "hypsometry_plot",
     "load",
     "profile_curve",
     "residual_histograms",
+    "scaling_plot",
+    "speed_by",
+    "stress_plot",
     "velocity_map",
 ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,16 @@ if TYPE_CHECKING:
 
 STRIPE = 1 << 24
 """Posts that are burned at once."""
+
+
+class _Chunk(NamedTuple):
+    """A chunk of a lazy field: where it lies, and the posts in it."""
+
+    block: tuple[int, int]
+    first_column: int
+    starts: npt.NDArray[np.int64]
+    posts: npt.NDArray[np.int64]
+    columns: npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -74,40 +84,50 @@ class IcePosts:
         not computed at all.
         """
         out: dict[str, npt.NDArray[Any]] = {}
-        lazy: list[tuple[str, npt.NDArray[np.int64], Any]] = []
+        lazy: dict[str, xr.DataArray] = {}
         for name, field in fields.items():
             if field.sizes["y"] != self.shape[0] or field.sizes["x"] != self.shape[1]:
                 raise GridError(f"{name} lies on other posts than the outlines were burned on.")
             field = field.transpose("y", "x")
-            values = np.empty(self.size, field.dtype)
-            out[str(name)] = values
             if field.chunks is None:
-                values[...] = _pick(field.values, 0, self.starts, self.column)
+                out[str(name)] = _pick(field.values, 0, self.starts, self.column)
             else:
-                lazy += [(str(name), posts, part) for posts, part in self._parts(field)]
+                lazy[str(name)] = field
         if lazy:
-            import dask
+            out |= self._computed(lazy)
+        return {str(name): out[str(name)] for name in fields}
 
-            for (name, posts, _), part in zip(
-                lazy, dask.compute(*[part for *_, part in lazy]), strict=True
-            ):
-                out[name][posts] = part
-        return out
-
-    def _parts(self, field: xr.DataArray) -> Iterator[tuple[npt.NDArray[np.int64], Any]]:
-        """The posts in each chunk of a lazy field, and their values, delayed."""
+    def _computed(self, lazy: Mapping[str, xr.DataArray]) -> dict[str, npt.NDArray[Any]]:
         import dask
 
+        pick = dask.delayed(_pick, pure=False)
+        layouts = {field.data.chunks: self._chunks(field.data.chunks) for field in lazy.values()}
+        wanted, parts = [], []
+        for name, field in lazy.items():
+            blocks = field.data.to_delayed()
+            for chunk in layouts[field.data.chunks]:
+                wanted.append((name, chunk.posts))
+                parts.append(
+                    pick(blocks[chunk.block], chunk.first_column, chunk.starts, chunk.columns)
+                )
+        found = list(dask.compute(*parts))
+        out = {name: np.empty(self.size, field.dtype) for name, field in lazy.items()}
+        for name, posts in reversed(wanted):
+            out[name][posts] = found.pop()  # freed as soon as it has its place
+        return out
+
+    def _chunks(self, chunks: tuple[tuple[int, ...], ...]) -> list[_Chunk]:
+        """The chunks of a lazy field in which posts lie, and which."""
         from glaciertoolkit.grids.kernels import within_columns
 
-        pick = dask.delayed(_pick, pure=False)
-        blocks = field.data.to_delayed()
-        rows, cols = (np.concatenate([[0], np.cumsum(sizes)]) for sizes in field.data.chunks)
-        for i, j in np.ndindex(blocks.shape):
+        rows, cols = (np.concatenate([[0], np.cumsum(sizes)]) for sizes in chunks)
+        out = []
+        for i, j in np.ndindex(rows.size - 1, cols.size - 1):
             starts = self.starts[rows[i] : rows[i + 1] + 1]
             begins, posts = within_columns(starts, self.column, cols[j], cols[j + 1])
             if posts.size:
-                yield posts, pick(blocks[i, j], cols[j], begins, self.column[posts])
+                out.append(_Chunk((i, j), int(cols[j]), begins, posts, self.column[posts]))
+        return out
 
     def far_from_margin(self, distance: float) -> npt.NDArray[np.bool_]:
         """Which posts lie `distance` metres or more inside the ice; divides are no margin.
@@ -122,10 +142,6 @@ class IcePosts:
         across = row_distances(self.starts, self.column, width)
         found = far_from_margin(self.starts, self.column, across, self.spacing, reach, 2 * width)
         return np.asarray(found)
-
-    def counts(self, number: int) -> npt.NDArray[np.int64]:
-        """Posts inside each of the polygons."""
-        return np.bincount(self.glacier, minlength=number)
 
     def unravel(self, values: npt.NDArray[Any], *, fill: Any) -> npt.NDArray[Any]:
         """The values of the posts as a field (y, x), `fill` elsewhere."""

@@ -83,7 +83,8 @@ def read_outlines(
     Returns
     -------
     geopandas.GeoDataFrame
-        One row a polygon, with its columns and its index; geometries are valid and 2-D.
+        One row a polygon, with its columns and its index (of a file: the numbers of its
+        features), in the order of the source; geometries are valid and 2-D.
 
     Raises
     ------
@@ -272,10 +273,11 @@ def _read(
         if not info["features"] or info["total_bounds"] is None:
             raise InputError(f"the {what} in {path.name} hold no geometry at all.")
         box = _bounds_in(CRS.from_user_input(info["crs"]) if info["crs"] else None, scene)
-        table = gpd.read_file(path, layer=layer, bbox=box, engine="pyogrio")
+        table = gpd.read_file(path, layer=layer, bbox=box, engine="pyogrio", fid_as_index=True)
     except (DataSourceError, DataLayerError) as error:
         raise FileError(f"the {what} cannot be read: {error}") from error
-    return table, info["total_bounds"]
+    # A spatial index returns the rows in an order of its own.
+    return table.sort_index(), info["total_bounds"]
 
 
 def _bounds_in(crs: Any, scene: _Scene) -> Bounds | None:

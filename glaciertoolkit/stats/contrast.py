@@ -202,10 +202,8 @@ def _by_glacier(
     counts = of["count"].reshape(number, 2).astype(np.int64)
     enough = (counts >= min_count).all(axis=1)
     error = np.full(2 * number, np.nan)
-    sigma = found.fields.get("v_error", found.sigma())
-    if sigma is not None:
-        values = np.where(np.isfinite(speed), sigma, np.nan)
-        error = error_of_mean(values, label, independent_posts(of["count"], found.ds))
+    if found.error is not None:
+        error = error_of_mean(found.error, speed, label, independent_posts(of["count"], found.ds))
     both = MEDIAN_ERROR * np.hypot(*error.reshape(number, 2).T)
     unit = VARIABLES["v"].units
     return {

@@ -16,12 +16,14 @@ from glaciertoolkit.grids import Grid, grid_spacing
 from glaciertoolkit.grids.vectors import Polygons
 from glaciertoolkit.stats.grouped import (
     circular_means,
+    counts,
     error_of_mean,
+    flow_directions,
     independent_posts,
-    mean_direction,
-    mean_square,
     means,
+    shares,
     summarise,
+    summed,
 )
 from glaciertoolkit.stats.on_ice import OnIce, count_outlines
 from glaciertoolkit.stats.rice import debiased, stillness
@@ -204,8 +206,8 @@ def _identity(found: OnIce, limits: Sequence[float]) -> pd.DataFrame:
 def _coverage(found: OnIce, strata: Zones, least: float) -> dict[str, Any]:
     size = strata.groups(found.number)
     label = strata.split(found.ice.glacier)
-    known = np.isfinite(found.fields["v"])
-    posts, valid = (np.bincount(part[part >= 0], minlength=size) for part in (label, label[known]))
+    posts = counts(label, size)
+    valid = summed(found.fields["v"], label, size)[1]
     if strata.names:
         with np.errstate(invalid="ignore"):
             coverage = valid / np.where(posts > 0, posts, np.nan)
@@ -223,8 +225,7 @@ def _speeds(found: OnIce, label: npt.NDArray[Any], size: int) -> dict[str, Any]:
     fields, speed = found.fields, found.fields["v"]
     of = summarise(speed, label, size, quantiles=tuple(_QUANTILES.values()))
     independent = independent_posts(of["count"], found.ds)
-    moving = np.where(speed > 0, speed, np.nan)
-    direction = mean_direction(*(means(fields[k] / moving, label, size) for k in ("vx", "vy")))
+    direction, length = flow_directions(fields["vx"], fields["vy"], label, size)
     return {
         "count": of["count"].astype(np.int64),
         "v_median": of["median"],
@@ -233,8 +234,8 @@ def _speeds(found: OnIce, label: npt.NDArray[Any], size: int) -> dict[str, Any]:
         **{name: of[f"q{q:g}"] for name, q in _QUANTILES.items()},
         "n_effective": independent,
         **_noise(found, label, of["mean"], independent),
-        "direction": direction[0],
-        "direction_r": direction[1],
+        "direction": direction,
+        "direction_r": length,
     }
 
 
@@ -243,22 +244,21 @@ def _noise(
 ) -> dict[str, Any]:
     """What the errors of the speeds say of their mean."""
     size, speed = mean.size, found.fields["v"]
-    sigma = found.sigma()
-    if sigma is None:
-        nothing = np.full(size, np.nan)
-        return {
-            "v_error": nothing, "v_debiased": nothing, "significant": np.zeros(size, bool),
-            "significant_share": nothing,
-        }  # fmt: skip
-    error = np.where(np.isfinite(speed), found.fields.get("v_error", sigma), np.nan)
-    component = np.sqrt(mean_square(sigma, label, size))
-    fast = np.where(np.isfinite(speed), (speed >= SIGNIFICANT * error).astype(float), np.nan)
-    return {
-        "v_error": error_of_mean(error, label, independent),
-        "v_debiased": debiased(mean, component),
-        "significant": stillness(mean, component, independent) > SIGNIFICANT,
-        "significant_share": means(fast, label, size),
-    }
+    component, error = found.component_error(label, size), found.error
+    nothing = np.full(size, np.nan)
+    out: dict[str, Any] = {
+        "v_error": nothing, "v_debiased": nothing, "significant": np.zeros(size, bool),
+        "significant_share": nothing,
+    }  # fmt: skip
+    if component is not None:
+        out["v_debiased"] = debiased(mean, component)
+        out["significant"] = stillness(mean, component, independent) > SIGNIFICANT
+    if error is not None:
+        out["v_error"] = error_of_mean(error, speed, label, independent)
+        out["significant_share"] = shares(speed, error, label, size, times=SIGNIFICANT)
+    elif component is not None:
+        out["v_error"] = component / np.sqrt(independent)
+    return out
 
 
 def _ground(found: OnIce, strata: Zones, dem: Any) -> dict[str, Any]:

@@ -47,11 +47,12 @@ def summarise(
     """
     from glaciertoolkit.stats.kernels import reduced
 
-    levels = np.asarray((0.5, *quantiles), np.float64)
+    levels = np.unique(np.asarray((0.5, *quantiles), np.float64))
     flat = _floats(values)
-    count, mean, std, found = reduced(flat, labels.ravel(), size, levels)
-    out = {"count": count.astype(np.float64), "mean": mean, "median": found[0], "std": std}
-    return out | {f"q{q:g}": row for q, row in zip(quantiles, found[1:], strict=True)}
+    count, mean, std, rows = reduced(flat, labels.ravel(), size, levels)
+    at = {float(level): row for level, row in zip(levels, rows, strict=True)}
+    out = {"count": count.astype(np.float64), "mean": mean, "median": at[0.5], "std": std}
+    return out | {f"q{q:g}": at[float(q)] for q in quantiles}
 
 
 def means(values: npt.NDArray[np.floating], labels: npt.NDArray[np.integer], size: int) -> Floats:
@@ -63,10 +64,52 @@ def means(values: npt.NDArray[np.floating], labels: npt.NDArray[np.integer], siz
     >>> means(np.array([1.0, 3.0, np.nan]), np.array([0, 0, 1]), 2).tolist()
     [2.0, nan]
     """
+    return _ratio(*summed(values, labels, size))
+
+
+def summed(
+    values: npt.NDArray[np.floating], labels: npt.NDArray[np.integer], size: int
+) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """Sum and number of the finite `values` of each label."""
     from glaciertoolkit.stats.kernels import totals
 
     total, count = totals(_floats(values), labels.ravel(), size)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return np.asarray(total), np.asarray(count)
+
+
+def shares(
+    values: npt.NDArray[np.floating],
+    errors: npt.NDArray[np.floating],
+    labels: npt.NDArray[np.integer],
+    size: int,
+    *,
+    times: float,
+) -> Floats:
+    """Share of the values of each label that are at least `times` their error."""
+    from glaciertoolkit.stats.kernels import exceeding
+
+    above, count = exceeding(_floats(values), _floats(errors), times, labels.ravel(), size)
+    return _ratio(above, count)
+
+
+def flow_directions(
+    x: npt.NDArray[np.floating],
+    y: npt.NDArray[np.floating],
+    labels: npt.NDArray[np.integer],
+    size: int,
+) -> tuple[Floats, Floats]:
+    """Circular mean and resultant length of the directions of vectors, as `circular_means`."""
+    from glaciertoolkit.stats.kernels import directions
+
+    east, north, count = directions(_floats(x), _floats(y), labels.ravel(), size)
+    return mean_direction(_ratio(east, count), _ratio(north, count))
+
+
+def counts(labels: npt.NDArray[np.integer], size: int) -> npt.NDArray[np.int64]:
+    """Number of entries of each label; negative labels do not count."""
+    from glaciertoolkit.stats.kernels import counted
+
+    return np.asarray(counted(labels.ravel(), size))
 
 
 def circular_means(
@@ -175,18 +218,30 @@ def effective_size(count: Floats, cell: float, reach: float) -> Floats:
 
 def error_of_mean(
     error: npt.NDArray[np.floating],
+    values: npt.NDArray[np.floating],
     labels: npt.NDArray[np.integer],
     independent: Floats,
 ) -> Floats:
-    """1-sigma error of the mean of each group: its rms error over sqrt(n_effective)."""
-    return np.sqrt(mean_square(error, labels, independent.size) / independent)
+    """1-sigma error of the mean of each group: the rms error of its values over
+    sqrt(n_effective)."""
+    return np.sqrt(mean_square(error, values, labels, independent.size) / independent)
 
 
 def mean_square(
-    error: npt.NDArray[np.floating], labels: npt.NDArray[np.integer], size: int
+    error: npt.NDArray[np.floating],
+    values: npt.NDArray[np.floating],
+    labels: npt.NDArray[np.integer],
+    size: int,
 ) -> Floats:
-    """Mean of the squares of each group, such as a variance from 1-sigma errors."""
-    return means(np.square(error, dtype=np.float64), labels, size)
+    """Mean square of the errors of the finite values of each group."""
+    from glaciertoolkit.stats.kernels import squared
+
+    total, count = squared(_floats(error), _floats(values), labels.ravel(), size)
+    return _ratio(total, count)
+
+
+def _ratio(total: npt.NDArray[Any], count: npt.NDArray[np.int64]) -> Floats:
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def _floats(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

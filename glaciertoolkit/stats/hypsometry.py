@@ -13,7 +13,7 @@ from glaciertoolkit.errors import ParameterError
 from glaciertoolkit.grids.vectors import Polygons
 from glaciertoolkit.provenance import recorded
 from glaciertoolkit.stats.bins import Bins, equal_bins, regular_bins
-from glaciertoolkit.stats.grouped import error_of_mean, independent_posts, means, summarise
+from glaciertoolkit.stats.grouped import counts, error_of_mean, independent_posts, means, summarise
 from glaciertoolkit.stats.on_ice import Elevation, OnIce
 
 Array = npt.NDArray[Any]
@@ -122,12 +122,10 @@ def _columns(
 ) -> dict[str, tuple[Array, str, str]]:
     speed = found.fields["v"]
     of = summarise(speed, label, size, quantiles=(0.9,))
-    posts = np.bincount(label[label >= 0], minlength=size)
+    posts = counts(label, size)
     error = np.full(size, np.nan)
-    sigma = found.fields.get("v_error", found.sigma())
-    if sigma is not None:
-        values = np.where(np.isfinite(speed), sigma, np.nan)
-        error = error_of_mean(values, label, independent_posts(of["count"], found.ds))
+    if found.error is not None:
+        error = error_of_mean(found.error, speed, label, independent_posts(of["count"], found.ds))
     with np.errstate(invalid="ignore"):
         coverage = of["count"] / np.where(posts > 0, posts, np.nan)
     enough = of["count"] >= max(min_count, 1)

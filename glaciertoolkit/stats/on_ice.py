@@ -23,13 +23,14 @@ from glaciertoolkit.grids import (
     to_schema,
 )
 from glaciertoolkit.grids.vectors import Polygons
-from glaciertoolkit.stats.grouped import summarise
+from glaciertoolkit.stats.grouped import counts, mean_square, summarise
 from glaciertoolkit.terrain import same_posts, terrain_at_posts
 
 if TYPE_CHECKING:
     import geopandas as gpd
 
 Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
 Elevation = str | os.PathLike[str] | Grid
 """Elevation, m, of any CRS and resolution; or the Dataset of `terrain_at_posts`."""
 
@@ -69,17 +70,19 @@ class OnIce:
         """Area on the ground of a post, km2."""
         return cell_area(self.ds) / 1e6
 
-    def sigma(self) -> Array | None:
-        """Error of a velocity component at the posts with a speed; None where it is not known."""
-        found = self.fields
-        if "vx_error" in found and "vy_error" in found:
-            sx, sy = (found[k].astype(float) for k in ("vx_error", "vy_error"))
-            error = np.sqrt((sx**2 + sy**2) / 2)
-        elif "v_error" in found:
-            error = found["v_error"].astype(float)
-        else:
+    @property
+    def error(self) -> Array | None:
+        """1-sigma error of the speed at the posts; None where it is not known."""
+        return self.fields.get("v_error")
+
+    def component_error(self, labels: Array, size: int) -> Floats | None:
+        """Root mean square error of a velocity component of each group; None where unknown."""
+        found, speed = self.fields, self.fields["v"]
+        names = ("vx_error", "vy_error") if {"vx_error", "vy_error"} <= set(found) else ("v_error",)
+        if not set(names) <= set(found):
             return None
-        return np.where(np.isfinite(found["v"]), error, np.nan)
+        squares = [mean_square(found[name], speed, labels, size) for name in names]
+        return np.asarray(np.sqrt(np.mean(squares, axis=0)))
 
     def terrain(self, dem: Elevation, names: tuple[str, ...]) -> dict[str, Array]:
         """Attributes of the ground at the posts; the elevation of a raster is not smoothed."""
@@ -136,8 +139,8 @@ class OnIce:
         if not erode:
             return glacier, np.zeros(self.number, bool)
         far = self.ice.far_from_margin(erode)
-        known = np.isfinite(self.fields["v"])
-        eroded = np.bincount(glacier[far & known], minlength=self.number) >= FEWEST
+        inside = np.where(far & np.isfinite(self.fields["v"]), glacier, np.int32(-1))
+        eroded = counts(inside, self.number) >= FEWEST
         return np.where(far | ~eroded[glacier], glacier, np.int32(-1)), eroded
 
 

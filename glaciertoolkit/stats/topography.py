@@ -18,6 +18,7 @@ from glaciertoolkit.provenance import recorded
 from glaciertoolkit.stats.bins import Bins, compass_bins, equal_bins, quantile_bins, regular_bins
 from glaciertoolkit.stats.grouped import (
     circular_means,
+    counts,
     error_of_mean,
     independent_posts,
     summarise,
@@ -196,11 +197,10 @@ def _posts(
 def _statistics(posts: _Posts, bins: Bins, name: str, ds: xr.Dataset, min_count: int) -> xr.Dataset:
     size, labels, speed = len(bins.bounds), bins.labels, posts.speed
     found = summarise(speed, labels, size, quantiles=QUANTILES)
-    inside = np.bincount(labels[labels >= 0], minlength=size)
+    inside = counts(labels, size)
     error = np.full(size, np.nan)
     if posts.error is not None:
-        values = np.where(np.isfinite(speed), posts.error, np.nan)
-        error = error_of_mean(values, labels, independent_posts(found["count"], ds))
+        error = error_of_mean(posts.error, speed, labels, independent_posts(found["count"], ds))
     enough = found["count"] >= max(min_count, 1)
     dim, known = f"{name}_bin", VARIABLES[name]
     speeds = {

@@ -219,7 +219,8 @@ def test_the_error_of_a_mean_by_simulation():
         means.append(noise.mean())
         sigma.append(noise.std())
     n = effective_size(np.array([1600.0]), 1.0, 8.0)
-    claimed = error_of_mean(np.full((40, 40), np.mean(sigma)), np.zeros((40, 40), int), n)
+    flat = np.full((40, 40), np.mean(sigma))
+    claimed = error_of_mean(flat, flat, np.zeros((40, 40), int), n)
     assert np.std(means) == pytest.approx(float(claimed[0]), rel=0.35)
     # The naive error is several times too small.
     assert np.std(means) > 4 * np.mean(sigma) / np.sqrt(1600)
