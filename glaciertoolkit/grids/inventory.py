@@ -244,6 +244,7 @@ def _numbers(table: gpd.GeoDataFrame, column: Any, name: str) -> Any:
     if column is None:
         return pd.Series(np.nan, index=table.index)
     values = pd.to_numeric(table[column], errors="coerce").astype(float)
+    values = values.where(np.isfinite(values))
     if name in _ELEVATIONS:
         return values.where(values > _LOWEST)
     return values.where(values > 0 if name in _POSITIVE else values >= 0)

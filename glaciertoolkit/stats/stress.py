@@ -84,7 +84,7 @@ def deformation_of(
     --------
     >>> h = [100.0, 150.0, 300.0]
     >>> deformation_of(stress_of(h, [10.0, 10.0, 3.0]), h).round(1).tolist()
-    [13.7, 69.1, 30.3]
+    [13.6, 69.1, 30.3]
     """
     pascals = np.asarray(stress, float) * 1e3
     rate = 2 * rate_factor / (exponent + 1) * pascals**exponent
