@@ -124,8 +124,9 @@ def read_inventory(
     >>> chinese = geopandas.GeoDataFrame(
     ...     {"FCGI_ID": ["5O198B0001"], "Glc_Area": [1.2], "MA_Elev": [5600]},
     ...     geometry=[shapely.box(0, 0, 1000, 1200)], crs="EPSG:32646")
-    >>> read_inventory(chinese)[["rgi_id", "area_km2", "zmed_m"]].iloc[0].tolist()
-    ['5O198B0001', 1.2, 5600.0]
+    >>> found = read_inventory(chinese)
+    >>> found["rgi_id"][0], float(found["area_km2"][0]), float(found["zmed_m"][0])
+    ('5O198B0001', 1.2, 5600.0)
     """
     table = _read(Path(source), layer, encoding) if isinstance(source, str | os.PathLike) else None
     table = source if table is None else table

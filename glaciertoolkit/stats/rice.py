@@ -83,7 +83,7 @@ def debiased(mean: npt.ArrayLike, sigma: npt.ArrayLike) -> Floats:
     Examples
     --------
     >>> debiased([6.0, 6.267, 100.125], 5.0).round(1).tolist()
-    [0.0, 0.2, 100.0]
+    [0.0, 0.1, 100.0]
     """
     mean, sigma = np.broadcast_arrays(np.asarray(mean, float), np.asarray(sigma, float))
     low, high = np.zeros(mean.shape), np.where(np.isfinite(mean), mean, 0.0)

@@ -76,7 +76,7 @@ def curvature(dem: xr.DataArray, *, kind: str = "profile") -> xr.DataArray:
     ...                     dims=("y", "x"))
     >>> bend = curvature(cone, kind="plan").sel(x=100.0, y=0.0)   # a contour of radius 100 m
     >>> round(1 / float(bend), 1)
-    100.3
+    99.3
     """
     if kind not in KINDS:
         raise ParameterError(f'kind must be "profile" or "plan"; got {kind!r}.')
