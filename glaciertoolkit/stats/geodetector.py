@@ -386,9 +386,7 @@ def _interaction(
     }  # fmt: skip
 
 
-def _risk(
-    y: Floats, found: dict[str, tuple[Ints, list[str]]], draw: _Shuffles
-) -> pd.DataFrame:
+def _risk(y: Floats, found: dict[str, tuple[Ints, list[str]]], draw: _Shuffles) -> pd.DataFrame:
     """Differences between the means of all pairs of strata of each factor."""
     import pandas as pd
     from scipy import stats

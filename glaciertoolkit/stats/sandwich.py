@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,7 @@ _SMALLEST = 1e-8
 _MOST_ALIKE = 0.95
 
 
-def fit_grouped(
-    x: Floats, y: Floats, groups: npt.NDArray[Any]
-) -> tuple[Floats, Floats, Floats]:
+def fit_grouped(x: Floats, y: Floats, groups: npt.NDArray[Any]) -> tuple[Floats, Floats, Floats]:
     """Regression of rows that belong to glaciers, each with an effect of its own.
 
     Parameters
@@ -87,7 +86,7 @@ def clustered(x: Floats, residual: Floats, groups: npt.NDArray[Any]) -> tuple[Fl
     _, label = np.unique(groups, return_inverse=True)
     order = np.argsort(label, kind="stable")
     bounds = np.flatnonzero(np.diff(label[order], prepend=-1, append=label.max() + 1))
-    parts = [order[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+    parts = [order[a:b] for a, b in itertools.pairwise(bounds)]
     root = _inverse_root(x.T @ x)
     bread = root @ root
     leverage = x @ root
@@ -109,9 +108,7 @@ def clustered(x: Floats, residual: Floats, groups: npt.NDArray[Any]) -> tuple[Fl
     middle = scores.T @ scores
     sizes = np.array([rows.size for rows in parts], float)
     rho = _within(residual, label, sizes)
-    degrees = np.array(
-        [_degrees(k, own, total, weights, sums, sizes, bread, rho) for k in range(p)]
-    )
+    degrees = np.array([_degrees(k, own, total, weights, sums, bread, rho) for k in range(p)])
     return bread @ middle @ bread, np.clip(degrees, 1.0, max(number - 1.0, 1.0))
 
 
@@ -149,7 +146,6 @@ def _degrees(
     total: Floats,
     weights: Floats,
     sums: Floats,
-    sizes: Floats,
     bread: Floats,
     rho: float,
 ) -> float:

@@ -15,11 +15,11 @@ BLOCKS = 3.0
 """Edge of a block in correlation lengths (`correlation_length`)."""
 UNCORRELATED = 0.05
 """Correlation below which neighbours count as strangers."""
+_LOOKED_AT = 400
+_PAIRS = 200
 
 
-def shuffled(
-    values: Floats, *, sites: Sites | None, groups: Any, number: int, seed: int
-) -> Index:
+def shuffled(values: Floats, *, sites: Sites | None, groups: Any, number: int, seed: int) -> Index:
     """Orders of `values` under which they have nothing to do with anything else.
 
     Parameters
@@ -57,32 +57,35 @@ def shuffled(
 
 def correlation_length(values: Floats, sites: Sites) -> float:
     """Distance, m, beyond which values are uncorrelated; 0 where neighbours already are."""
-    from scipy.spatial import cKDTree
-
+    step, reach = _step(sites), float(_extent(sites.points).max()) / 2
     z = values - values.mean()
-    tree = cKDTree(sites.points)
-    near, reach = _step(sites), _extent(sites.points).max() / 2
-    if not near or not z.any():
+    if not step or not z.any():
         return 0.0
-    rng = np.random.default_rng(0)
-    some = rng.choice(len(z), min(len(z), 400), replace=False)
-    distance = np.linalg.norm(sites.points[some, None] - sites.points[None], axis=-1)
-    products = z[some, None] * z[None] / z.var()
-    edges = np.arange(0.5, max(reach / near, 1.5) + 1) * near
-    classes = np.searchsorted(edges, distance.ravel())
-    count = np.bincount(classes, minlength=edges.size + 1)
-    sums = np.bincount(classes, products.ravel(), minlength=edges.size + 1)
-    known = count[1:-1] > 0
-    correlation = sums[1:-1][known] / count[1:-1][known]
-    low = np.flatnonzero(correlation < UNCORRELATED)
-    del tree
-    at = edges[:-1][known]
-    if not low.size:
-        return float(reach)
-    return float(at[low[0]]) if low[0] else 0.0
+    some = np.random.default_rng(0).permutation(len(z))[:_LOOKED_AT]
+    distance = np.linalg.norm(sites.points[some, None] - sites.points[None], axis=-1).ravel()
+    products = (z[some, None] * z[None]).ravel() / z.var()
+    edges = _class_edges(distance, step, reach, regular=sites.cells is not None)
+    classes = np.searchsorted(edges, distance)
+    count = np.bincount(classes, minlength=edges.size + 1)[1:-1]
+    sums = np.bincount(classes, products, minlength=edges.size + 1)[1:-1]
+    correlation = np.divide(sums, count, out=np.ones(count.size), where=count > 0)
+    strange = np.flatnonzero(correlation < UNCORRELATED)
+    if not strange.size:
+        return reach
+    return float(edges[strange[0]]) if strange[0] else 0.0
+
+
+def _class_edges(distance: Floats, step: float, reach: float, *, regular: bool) -> Floats:
+    """Bounds of the classes of distance: a step of the grid wide, or with many pairs each."""
+    if regular:
+        return np.arange(0.5, max(reach / step, 1.5) + 1) * step
+    apart = distance[(distance > 0) & (distance <= reach)]
+    number = int(np.clip(apart.size // _PAIRS, 2, 50))
+    return np.concatenate([[0.0], np.quantile(apart, np.linspace(0, 1, number + 1)[1:])])
 
 
 def block_size(values: Floats, sites: Sites) -> float:
+    """Edge, m, of the blocks that change places."""
     return BLOCKS * correlation_length(values, sites)
 
 
