@@ -39,7 +39,8 @@ class Geodetector:
     factors
         One row a factor: `q`, `q_adjusted`, `strata`, `p`, `p_adjusted`, `p_ncf`, `singles`.
     interactions
-        One row a pair of factors: `q1`, `q2`, `q12`, `interaction`, `p`, `dropped`.
+        One row a pair of factors: `q1`, `q2`, `q12`, `q12_adjusted`, `interaction`,
+        `interaction_adjusted` (of the adjusted q), `p`, `dropped`.
     risk
         One row a pair of strata of a factor: `difference` of their means, `t`, `df`,
         `p_welch`, `p`, `p_adjusted`.
@@ -162,9 +163,9 @@ def geodetector(
 
     `interaction` compares q of the product strata with those of the two factors, all on the
     same rows; product strata of one row are dropped (`dropped`: their share). q12 can hardly be
-    below either of them, whatever the factors are. `p` of the risk detector is from the same
-    shuffles, `p_welch` is the published one; the ecological F is ``SSW1 / SSW2`` with the
-    effective number of rows.
+    below either of them, whatever the factors are; `interaction_adjusted` compares adjusted q.
+    `p` of the risk detector is from the same shuffles, `p_welch` is the published one. The
+    ecological F is ``SSW1 / SSW2`` with the effective number of rows.
 
     References
     ----------
@@ -182,7 +183,7 @@ def geodetector(
     >>> with warnings.catch_warnings():
     ...     warnings.simplefilter("ignore")
     ...     found = geodetector(table, response="y", factors=["zone"], permutations=99)
-    >>> round(found.factors.loc["zone", "q"], 6)
+    >>> round(float(found.factors.loc["zone", "q"]), 6)
     0.857143
     """
     import pandas as pd
@@ -278,6 +279,11 @@ def _q(y: Floats, label: Ints) -> float:
     return 1 - within / total if total > 0 else float("nan")
 
 
+def _adjusted(q: float, n: int, size: int) -> float:
+    """q less what as many strata would explain of noise."""
+    return 1 - (1 - q) * (n - 1) / (n - size) if n > size else math.nan
+
+
 def _warn_singles(strata: dict[str, Ints]) -> None:
     named = [name for name, label in strata.items() if (np.bincount(label) == 1).any()]
     if named:
@@ -296,7 +302,7 @@ def _factor(name: str, y: Floats, label: Ints, draw: _Shuffles) -> dict[str, Any
     return {
         "factor": name,
         "q": q,
-        "q_adjusted": 1 - (1 - q) * (n - 1) / (n - size) if n > size else float("nan"),
+        "q_adjusted": _adjusted(q, n, size),
         "strata": size,
         "p": draw.p(label, size),
         "p_ncf": published_p(y, label),
@@ -370,7 +376,8 @@ def _interaction(
     keep = np.bincount(both)[both] > 1
     out: dict[str, Any] = {
         "factor": first, "other": second, "q1": math.nan, "q2": math.nan, "q12": math.nan,
-        "q12_adjusted": math.nan, "interaction": "too few", "p": math.nan,
+        "q12_adjusted": math.nan, "interaction": "too few",
+        "interaction_adjusted": "too few", "p": math.nan,
         "dropped": float(1 - keep.mean()),
     }  # fmt: skip
     if keep.sum() < 3 or np.ptp(y[keep]) == 0:
@@ -378,11 +385,14 @@ def _interaction(
     _, product = np.unique(both[keep], return_inverse=True)
     q1, q2, q12 = (_q(y[keep], label) for label in (a[keep], b[keep], product))
     n, size = int(keep.sum()), int(product.max()) + 1
-    adjusted = 1 - (1 - q12) * (n - 1) / (n - size) if n > size else math.nan
+    adjusted = _adjusted(q12, n, size)
+    alone = (_adjusted(q, n, np.unique(label[keep]).size) for q, label in ((q1, a), (q2, b)))
     kind = interaction_class(q1, q2, q12)
+    fair = interaction_class(*alone, adjusted) if math.isfinite(adjusted) else "too few"
     p = draw.p(both, int(both.max()) + 1)
     return out | {
-        "q1": q1, "q2": q2, "q12": q12, "q12_adjusted": adjusted, "interaction": kind, "p": p,
+        "q1": q1, "q2": q2, "q12": q12, "q12_adjusted": adjusted, "interaction": kind,
+        "interaction_adjusted": fair, "p": p,
     }  # fmt: skip
 
 
