@@ -15,6 +15,7 @@ import xarray as xr
 
 from glaciertoolkit import terrain
 from glaciertoolkit.apps import explore, tracking_lab
+from glaciertoolkit.balance import elevation_change, fill_voids
 from glaciertoolkit.blocks import checkpoint
 from glaciertoolkit.correction.correct import correct
 from glaciertoolkit.correction.deformation import remove_deformation
@@ -23,6 +24,7 @@ from glaciertoolkit.correction.streaks import remove_streaks
 from glaciertoolkit.correction.topography import remove_topography
 from glaciertoolkit.io.products import to_products
 from glaciertoolkit.motion import velocity
+from glaciertoolkit.permafrost import classify_velocity
 from glaciertoolkit.profiles import profile
 from glaciertoolkit.provenance import history
 from glaciertoolkit.reasons import explain
@@ -31,7 +33,11 @@ from glaciertoolkit.sar.fringes import remove_fringes
 from glaciertoolkit.sar.mapping import to_map
 from glaciertoolkit.sar.posts import locate, predict_offsets
 from glaciertoolkit.sar.speckle import filter_speckle
+from glaciertoolkit.stats.attribution import attribution
+from glaciertoolkit.stats.correlation import partial_correlation
+from glaciertoolkit.stats.geodetector import geodetector
 from glaciertoolkit.stats.glaciers import glaciers
+from glaciertoolkit.stats.regression import regression
 from glaciertoolkit.stats.topography import topography
 from glaciertoolkit.tracking.inspect import correlation_surface
 from glaciertoolkit.tracking.track import track
@@ -63,6 +69,10 @@ class Statistics(_Accessor):
 
     topography = method(topography)
     glaciers = method(glaciers)
+    attribution = method(attribution)
+    partial_correlation = method(partial_correlation)
+    regression = method(regression)
+    geodetector = method(geodetector)
 
 
 @xr.register_dataset_accessor("glacier")
@@ -87,6 +97,7 @@ class GlacierDataset(_Accessor):
     velocity = method(velocity)
     accuracy = method(accuracy)
     profile = method(profile)
+    fill_voids = method(fill_voids)
     explore = method(explore)
     tracking_lab = method(tracking_lab)
     to_products = method(to_products)
@@ -108,3 +119,5 @@ class GlacierDataArray(_Accessor):
     slope = method(terrain.slope)
     aspect = method(terrain.aspect)
     hillshade = method(terrain.hillshade)
+    elevation_change = method(elevation_change)
+    classify_velocity = method(classify_velocity)

@@ -79,18 +79,17 @@ class Attribution:
     def _found(self) -> Iterator[str]:
         rank = self.correlations[self.correlations["method"] == "spearman"]
         yield f"What goes with {self.response} (Spearman's rank correlation):"
-        for row in rank.itertuples():
-            if not np.isfinite(row.p):
-                yield f"- {row.factor}: not tested."
+        for row in rank.to_dict("records"):
+            r, low, high, p = (float(row[k]) for k in ("r", "low", "high", "p_adjusted"))
+            if not np.isfinite(p):
+                yield f"- {row['factor']}: not tested."
                 continue
-            relation = (
-                f"rises with it (rho {row.r:.2f})" if row.r > 0 else f"falls (rho {row.r:.2f})"
-            )
-            if row.p_adjusted >= 0.05:
-                relation = f"no relation that chance would not make (rho {row.r:.2f})"
+            relation = f"{'rises' if r > 0 else 'falls'} with it (rho {r:.2f})"
+            if p >= 0.05:
+                relation = f"no relation that chance would not make (rho {r:.2f})"
             yield (
-                f"- {row.factor}: {relation}, {row.low:.2f} to {row.high:.2f}, adjusted p "
-                f"{row.p_adjusted:.2g}, about {row.n_effective:.0f} independent values."
+                f"- {row['factor']}: {relation}, {low:.2f} to {high:.2f}, adjusted p {p:.2g}, "
+                f"about {row['n_effective']:.0f} independent values."
             )
         if self.regression is not None:
             yield (

@@ -108,9 +108,9 @@ def about_correlation(
 
 def _list(rows: pd.DataFrame) -> str:
     return ", ".join(
-        f"{r.factor} ({_number(r.r)}, {_number(r.low)} to {_number(r.high)}, "
-        f"adjusted p {_p(r.p_adjusted)}, about {r.n_effective:.0f} independent values)"
-        for r in rows.itertuples()
+        f"{r['factor']} ({_number(r['r'])}, {_number(r['low'])} to {_number(r['high'])}, "
+        f"adjusted p {_p(r['p_adjusted'])}, about {r['n_effective']:.0f} independent values)"
+        for r in rows.to_dict("records")
     )
 
 

@@ -369,7 +369,7 @@ def partial_correlation(
     Returns
     -------
     pandas.DataFrame
-        One row a factor: `r`, `low`, `high`, `p`, `n_effective`.
+        One row a factor: `r`, `low`, `high`, `p`, `p_adjusted` (over all rows), `n_effective`.
 
     Raises
     ------
@@ -417,7 +417,9 @@ def partial_correlation(
             p = probability(r, less, free, method)
             row |= {"low": low, "high": high, "p": p, "n_effective": size}
         rows.append(row)
-    return pd.DataFrame(rows).set_index("factor")
+    table = pd.DataFrame(rows).set_index("factor")
+    table.insert(4, "p_adjusted", adjust_p(table["p"]))
+    return table
 
 
 def _partial(columns: Floats, k: int) -> tuple[float, Floats, Floats]:

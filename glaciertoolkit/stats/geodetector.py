@@ -386,9 +386,9 @@ def _interaction(
     q1, q2, q12 = (_q(y[keep], label) for label in (a[keep], b[keep], product))
     n, size = int(keep.sum()), int(product.max()) + 1
     adjusted = _adjusted(q12, n, size)
-    alone = (_adjusted(q, n, np.unique(label[keep]).size) for q, label in ((q1, a), (q2, b)))
+    fair1, fair2 = (_adjusted(q, n, np.unique(s[keep]).size) for q, s in ((q1, a), (q2, b)))
     kind = interaction_class(q1, q2, q12)
-    fair = interaction_class(*alone, adjusted) if math.isfinite(adjusted) else "too few"
+    fair = interaction_class(fair1, fair2, adjusted) if math.isfinite(adjusted) else "too few"
     p = draw.p(both, int(both.max()) + 1)
     return out | {
         "q1": q1, "q2": q2, "q12": q12, "q12_adjusted": adjusted, "interaction": kind,

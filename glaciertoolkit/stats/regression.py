@@ -54,7 +54,7 @@ class RegressionTable:
     errors : str
         Which kind: `hc3`, `groups`, `spatial` or `blocks`.
     units : int
-        Independent units: rows, glaciers, or blocks.
+        Independent units: rows, glaciers, blocks, or the effective number of rows.
     response : str
     """
 
@@ -66,10 +66,11 @@ class RegressionTable:
     response: str
 
     def __repr__(self) -> str:
-        what = {"groups": "glaciers", "blocks": "blocks"}.get(self.errors, "rows")
+        what = {"groups": "glaciers", "blocks": "blocks", "spatial": "independent values"}
         head = (
             f"{self.response}: R2 = {self.r2:.2f} (adjusted {self.r2_adjusted:.2f}), "
-            f"{_KINDS[self.errors]}, {self.units} {what}"
+            f"{_KINDS[self.errors]}, "
+            f"{self.units} {what.get(self.errors, 'rows')}"
         )
         return head + "\n" + self.table.to_string(float_format=lambda v: f"{v:.3g}")
 
@@ -247,7 +248,9 @@ def _fit(
     if kind == "spatial":
         assert sample.sites is not None
         found = fit_spatial(design, y, sample.sites.points)
-        return found.coefficients, found.covariance, np.full(p, found.degrees), n
+        residual = y - design @ found.coefficients
+        units = round(sample.sites.effective_size(residual, residual))
+        return found.coefficients, found.covariance, np.full(p, found.degrees), units
     if kind == "hc3":
         import statsmodels.api as sm
 
@@ -295,7 +298,7 @@ def _warn_alike(names: Sequence[str], vif: Sequence[float]) -> None:
 def importance(x: Floats, y: Floats) -> tuple[list[float], float]:
     """Share of the variance of y for each column of x, and the sum of them, R2."""
     p = x.shape[1]
-    both = np.corrcoef(np.column_stack([x, y]).T)
+    both = np.asarray(np.corrcoef(np.column_stack([x, y]).T), np.float64)
     inner, outer = both[:-1, :-1], both[:-1, -1]
 
     def explained(chosen: tuple[int, ...]) -> float:

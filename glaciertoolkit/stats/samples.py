@@ -177,7 +177,7 @@ def _plain(column: Any) -> Any:
     if isinstance(column, pd.api.extensions.ExtensionArray):
         numeric = pd.api.types.is_numeric_dtype(column.dtype)
         if numeric and not isinstance(column.dtype, np.dtype):
-            return column.to_numpy(np.float64, na_value=np.nan)  # type: ignore[call-arg]
+            return column.to_numpy(np.float64, na_value=np.nan)
     return column
 
 

@@ -110,7 +110,7 @@ def _by_blocks(sites: Sites, size: float, number: int, rng: np.random.Generator)
     n = len(sites)
     if size <= 0:
         return np.argsort(rng.random((number, n)), axis=1)
-    low = sites.points.min(axis=0)
+    low = np.asarray(sites.points.min(axis=0), np.float64)
     # Half a step on either side, or the first and the last column would meet on the torus.
     extent = np.maximum(_extent(sites.points) + _step(sites), 1e-9)
     blocks = np.maximum((extent // size).astype(int), 1)

@@ -128,10 +128,10 @@ def _on_grid(x: Floats, y: Floats, cells: Ints, spacing: tuple[float, float]) ->
         return rfft2(field, padded)
 
     known = spectrum(1.0)
-    pairs = np.rint(irfft2(np.abs(known) ** 2, padded))
+    pairs = np.asarray(np.rint(irfft2(np.abs(known) ** 2, padded)), np.float64)
     lag_y, lag_x = (np.fft.fftfreq(s, 1 / s) * d for s, d in zip(padded, spacing, strict=True))
     classes = np.rint(np.hypot(lag_y[:, None], lag_x[None, :]) / min(spacing)).astype(np.int64)
-    number = np.bincount(classes.ravel(), pairs.ravel())
+    number = np.asarray(np.bincount(classes.ravel(), pairs.ravel()), np.float64)
 
     def correlogram(values: Floats) -> Floats:
         products = irfft2(np.abs(spectrum(values - values.mean())) ** 2, padded)
@@ -165,10 +165,8 @@ def _scattered(x: Floats, y: Floats, points: Floats) -> float:
     """`effective_pairs` of scattered values, from all pairs of them."""
     if len(points) > MOST_PAIRED:
         some = np.random.default_rng(_SEED).choice(len(points), MOST_PAIRED, replace=False)
-        share = _scattered(x[some], y[some], points[some])
-        # What a sample holds, the whole holds at least; it holds more only if they are
-        # nearly independent, and then what is left out cannot be judged from the sample.
-        return share
+        # What a sample holds, the whole holds at least.
+        return _scattered(x[some], y[some], points[some])
     classes, size = distance_classes(points)
     flat = classes.ravel()
     number = np.bincount(flat, minlength=size).astype(float)
