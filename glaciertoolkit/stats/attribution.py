@@ -318,7 +318,7 @@ def _correlations(
 def _notes(sample: Sample, data: Any) -> list[str]:
     notes = []
     if sample.stride > 1:
-        notes.append(f"Every {sample.stride}th post of the map was taken along each side.")
+        notes.append(f"One post in {sample.stride} was taken along each side of the map.")
     if sample.groups is not None:
         notes.append(
             f"Values of one glacier count as dependent, {np.unique(sample.groups).size} glaciers "

@@ -64,7 +64,7 @@ def role_of(name: str) -> str:
     words = name.lower().replace("-", "_").split("_")
     joined = name.lower()
     for role, known in (("climate", CLIMATE_WORDS), ("topography", TOPOGRAPHY_WORDS)):
-        if any(w in words for w in known) or any(len(w) > 3 and w in joined for w in known):
+        if any(w in words for w in known) or any(len(w) > 4 and w in joined for w in known):
             return role
     return "other"
 

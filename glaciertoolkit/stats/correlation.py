@@ -13,8 +13,15 @@ import xarray as xr
 
 from glaciertoolkit.errors import GridError, InputError, ParameterError
 from glaciertoolkit.stats.samples import read_sample
+from glaciertoolkit.stats.sandwich import clustered
 from glaciertoolkit.stats.shuffles import shuffled
-from glaciertoolkit.stats.sites import Floats, Sites, sites_from_points, sites_of
+from glaciertoolkit.stats.sites import (
+    FEWEST_INDEPENDENT,
+    Floats,
+    Sites,
+    sites_from_points,
+    sites_of,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,8 +120,8 @@ def correlate(
 
     Spearman's and Kendall's coefficients take that of the ranks. The interval is Fisher's, with
     the variances 1/(n - 3), (1 + r^2/2)/(n - 3) and 0.437/(n - 4) of the three coefficients.
-    With groups, n is the number that gives the variance which the contributions of the groups
-    have, and the test has no more degrees of freedom than there are groups less one.
+    With groups, n is the number that gives the variance which a regression with errors robust
+    within groups has (CR2, see `regression`); so are the degrees of freedom.
 
     References
     ----------
@@ -246,24 +253,27 @@ def independent_values(
     return float(x.size), math.inf
 
 
-def contributions(x: Floats, y: Floats, groups: npt.NDArray[Any]) -> tuple[Floats, float]:
-    """What each group adds to the error of a correlation (influence function), and that."""
-    zx, zy = ((v - v.mean()) / v.std() for v in (x, y))
-    r = float((zx * zy).mean())
-    _, label = np.unique(groups, return_inverse=True)
-    return np.bincount(label, zx * zy - r * (zx**2 + zy**2) / 2) / x.size, r
-
-
 def _of_groups(x: Floats, y: Floats, groups: npt.NDArray[Any]) -> tuple[float, float]:
-    parts, r = contributions(x, y, groups)
-    number = parts.size
+    """Independent values and degrees of freedom of a correlation of values in groups.
+
+    The test of a correlation is that of the slope of either variable on the other, whose
+    variances and degrees of freedom differ a little: their mean.
+    """
+    number = int(np.unique(groups).size)
     if number < 3:
         raise InputError(
             f"the values belong to {number} groups; at least 3 are needed to judge a correlation."
         )
-    variance = float((parts**2).sum()) * number / (number - 1) / max(1 - r**2, 1e-12) ** 2
-    size = 3 + 1 / variance if variance > 0 else float(x.size)
-    return float(min(max(size, 3.0), x.size)), number - 1.0
+    zx, zy = ((v - v.mean()) / v.std() for v in (x, y))
+    r = float((zx * zy).mean())
+    found = []
+    for a, b in ((zx, zy), (zy, zx)):
+        covariance, degrees = clustered(np.column_stack([np.ones(a.size), a]), b - r * a, groups)
+        free = float(degrees[1])
+        size = 2 + (1 - r**2) / max(float(covariance[1, 1]), 1e-300)
+        found.append((min(max(size, FEWEST_INDEPENDENT), x.size), free))
+    size, free = np.mean(found, axis=0)
+    return float(size), float(free)
 
 
 def probability(r: float, size: float, free: float, method: str) -> float:

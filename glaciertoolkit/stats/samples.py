@@ -162,11 +162,11 @@ def _from_table(
         raise InputError(f"groups must name the glacier of each of the {len(data)} rows.")
     points = _points(data, coordinates)
     keep = np.ones(len(data), bool)
-    if points is not None:
-        keep &= np.isfinite(points).all(axis=1)
+    sites = None if points is None else sites_from_points(points, len(data))
+    if sites is not None:
+        keep &= np.isfinite(sites.points).all(axis=1)
     if labels is not None:
         keep &= ~pd.isna(labels)
-    sites = None if points is None else sites_from_points(points, len(data))
     return Sample(table, sites, labels).take(keep)
 
 

@@ -101,7 +101,8 @@ def _step(sites: Sites) -> float:
 
     if len(sites) < 2:
         return 0.0
-    return float(np.median(cKDTree(sites.points).query(sites.points, k=2)[0][:, 1]))
+    nearest = cKDTree(sites.points).query(sites.points, k=2)[0]
+    return float(np.median(np.asarray(nearest)[:, 1]))
 
 
 def _by_blocks(sites: Sites, size: float, number: int, rng: np.random.Generator) -> Index:
