@@ -160,7 +160,9 @@ def _from_table(
     labels = None if groups is None else np.asarray(groups)
     if labels is not None and labels.shape != (len(data),):
         raise InputError(f"groups must name the glacier of each of the {len(data)} rows.")
-    points = _points(data, coordinates)
+    points = _points(
+        data, coordinates, used={str(v) for v in wanted.values() if isinstance(v, str)}
+    )
     keep = np.ones(len(data), bool)
     sites = None if points is None else sites_from_points(points, len(data))
     if sites is not None:
@@ -181,7 +183,9 @@ def _plain(column: Any) -> Any:
     return column
 
 
-def _points(data: pd.DataFrame, coordinates: Any) -> npt.NDArray[np.float64] | None:
+def _points(
+    data: pd.DataFrame, coordinates: Any, *, used: set[str]
+) -> npt.NDArray[np.float64] | None:
     if coordinates is False:
         return None
     if coordinates is not None:
@@ -194,7 +198,8 @@ def _points(data: pd.DataFrame, coordinates: Any) -> npt.NDArray[np.float64] | N
         if tuple(c.lower() for c in pair) in _DEGREES:
             return metres_of_degrees(data[pair[0]], data[pair[1]])
         return data[pair].to_numpy(np.float64)
-    lower = {str(c).lower(): c for c in data.columns}
+    # A response called y is no northing.
+    lower = {str(c).lower(): c for c in data.columns if c not in used}
     for east, north in _METRES:
         if {east, north} <= set(lower):
             return data[[lower[east], lower[north]]].to_numpy(np.float64)
