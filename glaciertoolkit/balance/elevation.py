@@ -21,6 +21,8 @@ from glaciertoolkit.terrain import as_stable
 Elevation = str | os.PathLike[str] | xr.DataArray
 
 METHODS = ("nuth_kaab", "vertical", "none")
+SMALL_OVERLAP = 0.1
+"""Share of posts with a later elevation below which there is a warning."""
 FEWEST_STABLE = 30
 """Posts of stable ground that carry a shift."""
 
@@ -87,7 +89,8 @@ def elevation_change(
         raise ParameterError(f"align must be one of {', '.join(METHODS)}; got {align!r}.")
     years = None if dates is None else _years_between(dates)
     first = np.asarray(before.transpose("y", "x").values, np.float64)
-    second = match_raster(after, before, name="elevation").values.astype(np.float64)
+    second = match_raster(after, before, name="elevation", min_coverage=SMALL_OVERLAP).values
+    second = second.astype(np.float64)
     ground = None if stable is None else _ground(stable, before)
     shift = Shift(0.0, 0.0, 0.0)
     if align != "none":
