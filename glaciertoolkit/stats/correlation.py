@@ -80,8 +80,8 @@ def correlate(
 
     Parameters
     ----------
-    x, y : xarray.DataArray on (y, x), or array_like of shape (n,)
-        Two maps on the same posts, or two columns. Pairs without both values are left out.
+    x, y : xarray.DataArray on (y, x), or array_like of shape (ny, nx) or (n,)
+        Two maps on the same posts (an array is one with square posts), or two columns. Pairs without both values are left out.
     method : {"pearson", "spearman", "kendall"}
         Product moments, ranks, or concordant pairs (tau-b).
     test : {"effective", "permutation"}
@@ -181,6 +181,8 @@ def _pairs(
         a, b = (np.asarray(m.transpose("y", "x").values, float).ravel() for m in (x, y))
     else:
         a, b = (np.asarray(v, np.float64) for v in (x, y))
+        if a.ndim == 2 and a.shape == b.shape and coordinates is None:
+            return _pairs(*(_unit_grid(v) for v in (a, b)), None, groups)
         if a.ndim != 1 or a.shape != b.shape:
             raise InputError(
                 f"correlate() takes two maps on the same posts or two columns of the same length; "
@@ -200,6 +202,12 @@ def _pairs(
         None if sites is None else sites.take(keep),
         None if labels is None else labels[keep],
     )  # fmt: skip
+
+
+def _unit_grid(values: Floats) -> xr.DataArray:
+    """An array as a map whose posts are 1 m apart: only the ratio of distances counts."""
+    coords = {d: np.arange(n, dtype=float) for d, n in zip(("y", "x"), values.shape, strict=True)}
+    return xr.DataArray(values, coords=coords, dims=("y", "x"))
 
 
 def ranks(values: Floats) -> Floats:

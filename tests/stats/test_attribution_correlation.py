@@ -134,6 +134,13 @@ def test_holes_and_order_of_dimensions_do_not_matter():
     assert found.r == pytest.approx(gt.correlate(x, y).r, abs=0.1)
 
 
+def test_plain_arrays_are_maps_too():
+    x, y = two_maps(share=0.5)
+    found, plain = gt.correlate(x, y), gt.correlate(x.values[::-1], y.values[::-1])
+    assert plain.p == pytest.approx(found.p)
+    assert plain.n_effective == pytest.approx(found.n_effective)
+
+
 def test_permutation_agrees_with_the_effective_size():
     for share, related in ((1.5, True), (0.0, False)):
         x, y = two_maps(edge=24, length=2.0, share=share, seed=5)
