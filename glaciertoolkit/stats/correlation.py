@@ -81,7 +81,8 @@ def correlate(
     Parameters
     ----------
     x, y : xarray.DataArray on (y, x), or array_like of shape (ny, nx) or (n,)
-        Two maps on the same posts (an array is one with square posts), or two columns. Pairs without both values are left out.
+        Two maps on the same posts (an array is one with square posts), or two columns. Pairs
+        without both values are left out.
     method : {"pearson", "spearman", "kendall"}
         Product moments, ranks, or concordant pairs (tau-b).
     test : {"effective", "permutation"}
