@@ -183,7 +183,7 @@ def _pairs(
     else:
         a, b = (np.asarray(v, np.float64) for v in (x, y))
         if a.ndim == 2 and a.shape == b.shape and coordinates is None:
-            return _pairs(*(_unit_grid(v) for v in (a, b)), None, groups)
+            return _pairs(_unit_grid(a), _unit_grid(b), None, groups)
         if a.ndim != 1 or a.shape != b.shape:
             raise InputError(
                 f"correlate() takes two maps on the same posts or two columns of the same length; "
