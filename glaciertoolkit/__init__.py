@@ -26,9 +26,19 @@ from glaciertoolkit.correction.streaks import remove_streaks
 from glaciertoolkit.correction.topography import remove_topography
 from glaciertoolkit.errors import GlacierToolkitError, GlacierToolkitWarning
 from glaciertoolkit.grids import match_raster
+from glaciertoolkit.io.ascii_grid import open_ascii_grid
+from glaciertoolkit.io.cf import open_cf
+from glaciertoolkit.io.excel import open_excel
 from glaciertoolkit.io.gf3 import open_gf3
 from glaciertoolkit.io.images import open_pair
+from glaciertoolkit.io.inventory import open_inventory
+from glaciertoolkit.io.itslive import open_itslive
+from glaciertoolkit.io.itslive_write import to_itslive
 from glaciertoolkit.io.products import open_products, to_products
+from glaciertoolkit.io.published import open_glacier_motion
+from glaciertoolkit.io.series import open_series
+from glaciertoolkit.io.station import open_station
+from glaciertoolkit.io.wgms import open_wgms
 from glaciertoolkit.motion import velocity
 from glaciertoolkit.permafrost import (
     classify_velocity,
@@ -56,6 +66,16 @@ from glaciertoolkit.simulate import (
     true_motion,
     write_gf3_pair,
     write_pair,
+    write_samples,
+)
+from glaciertoolkit.stats.climate import climate
+from glaciertoolkit.stats.climate_sampling import sample_climate
+from glaciertoolkit.stats.climate_source import read_climate
+from glaciertoolkit.stats.decomposition import decompose
+from glaciertoolkit.stats.downscaling import (
+    downscale_precipitation,
+    downscale_temperature,
+    lapse_rate,
 )
 from glaciertoolkit.stats.attribution import attribution
 from glaciertoolkit.stats.correlation import adjust_p, correlate, partial_correlation
@@ -63,7 +83,14 @@ from glaciertoolkit.stats.geodetector import geodetector, q_statistic
 from glaciertoolkit.stats.glaciers import glaciers
 from glaciertoolkit.stats.insitu import compare_insitu, merge_estimates
 from glaciertoolkit.stats.regression import regression
+from glaciertoolkit.stats.lags import lagged_correlation
+from glaciertoolkit.stats.melt import degree_days, snow_fraction
+from glaciertoolkit.stats.periods import aggregate_climate, standardised_anomaly
+from glaciertoolkit.stats.seasonal_fit import fit_seasonal
+from glaciertoolkit.stats.slow_ice import stagnation
+from glaciertoolkit.stats.surges import surge_candidates
 from glaciertoolkit.stats.topography import topography
+from glaciertoolkit.stats.trends import seasonal_trend, trend
 from glaciertoolkit.terrain import aspect, hillshade, slope, stable_terrain
 from glaciertoolkit.tracking.ensemble import track_ensemble
 from glaciertoolkit.tracking.inspect import correlation_surface
@@ -79,10 +106,12 @@ __all__ = [
     "GlacierToolkitWarning",
     "accuracy",
     "adjust_p",
+    "aggregate_climate",
     "aspect",
     "attribution",
     "checkpoint",
     "classify_velocity",
+    "climate",
     "combine_passes",
     "compare_insitu",
     "correct",
@@ -90,6 +119,10 @@ __all__ = [
     "correlation_surface",
     "elevation_change",
     "elevation_trend",
+    "decompose",
+    "degree_days",
+    "downscale_precipitation",
+    "downscale_temperature",
     "explain",
     "explore",
     "fill_voids",
@@ -103,13 +136,25 @@ __all__ = [
     "history",
     "lake_contribution",
     "lake_volume_change",
+    "fit_seasonal",
+    "glaciers",
+    "hillshade",
+    "history",
+    "lagged_correlation",
+    "lapse_rate",
     "locate",
     "match_raster",
     "merge_estimates",
     "nmad",
+    "open_ascii_grid",
     "open_catalog",
+    "open_cf",
     "open_checkpoint",
+    "open_excel",
     "open_gf3",
+    "open_glacier_motion",
+    "open_inventory",
+    "open_itslive",
     "open_pair",
     "open_products",
     "partial_correlation",
@@ -118,20 +163,33 @@ __all__ = [
     "profile",
     "q_statistic",
     "regression",
+    "open_series",
+    "open_station",
+    "open_wgms",
+    "predict_offsets",
+    "profile",
+    "read_climate",
     "remove_deformation",
     "remove_fringes",
     "remove_streaks",
     "remove_topography",
+    "sample_climate",
+    "seasonal_trend",
     "sigma0",
     "simulate_dem",
     "simulate_gf3",
     "simulate_outlines",
     "simulate_pair",
     "slope",
+    "snow_fraction",
     "stable_terrain",
+    "stagnation",
+    "standardised_anomaly",
     "summary",
     "thaw_depth",
+    "surge_candidates",
     "to_decibel",
+    "to_itslive",
     "to_map",
     "to_products",
     "topography",
@@ -139,10 +197,12 @@ __all__ = [
     "track",
     "track_ensemble",
     "tracking_lab",
+    "trend",
     "true_gf3_motion",
     "true_map_motion",
     "true_motion",
     "velocity",
     "write_gf3_pair",
     "write_pair",
+    "write_samples",
 ]

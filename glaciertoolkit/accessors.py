@@ -22,6 +22,7 @@ from glaciertoolkit.correction.deformation import remove_deformation
 from glaciertoolkit.correction.noise import filter_noise
 from glaciertoolkit.correction.streaks import remove_streaks
 from glaciertoolkit.correction.topography import remove_topography
+from glaciertoolkit.io.itslive_write import to_itslive
 from glaciertoolkit.io.products import to_products
 from glaciertoolkit.motion import velocity
 from glaciertoolkit.permafrost import classify_velocity
@@ -38,6 +39,11 @@ from glaciertoolkit.stats.correlation import partial_correlation
 from glaciertoolkit.stats.geodetector import geodetector
 from glaciertoolkit.stats.glaciers import glaciers
 from glaciertoolkit.stats.regression import regression
+from glaciertoolkit.stats.climate import climate
+from glaciertoolkit.stats.glaciers import glaciers
+from glaciertoolkit.stats.seasonal_fit import fit_seasonal
+from glaciertoolkit.stats.slow_ice import stagnation
+from glaciertoolkit.stats.surges import surge_candidates
 from glaciertoolkit.stats.topography import topography
 from glaciertoolkit.tracking.inspect import correlation_surface
 from glaciertoolkit.tracking.track import track
@@ -73,6 +79,10 @@ class Statistics(_Accessor):
     partial_correlation = method(partial_correlation)
     regression = method(regression)
     geodetector = method(geodetector)
+    climate = method(climate)
+    stagnation = method(stagnation)
+    surge_candidates = method(surge_candidates)
+    fit_seasonal = method(fit_seasonal)
 
 
 @xr.register_dataset_accessor("glacier")
@@ -100,13 +110,14 @@ class GlacierDataset(_Accessor):
     fill_voids = method(fill_voids)
     explore = method(explore)
     tracking_lab = method(tracking_lab)
+    to_itslive = method(to_itslive)
     to_products = method(to_products)
     summary = method(summary)
     history = method(history)
 
     @property
     def stats(self) -> Statistics:
-        """Statistics of velocity against topography, and glacier by glacier."""
+        """Statistics of velocity against topography and climate, and glacier by glacier."""
         return Statistics(self._object)
 
 

@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 CONDA_NAMES = {"jupyter-bokeh": "jupyter_bokeh", "playwright": "playwright-python"}
 IMPORT_NAMES = {"pyyaml": "yaml"}
-# Engines of xarray, GeoPandas and Dask, which find them by name.
-BEHIND_THE_SCENES = {"flox", "h5py", "pyogrio", "zarr", "geoviews"}
+# Engines of xarray, GeoPandas, pandas and Dask, which find them by name.
+BEHIND_THE_SCENES = {"flox", "geoviews", "h5py", "pyogrio", "xlrd", "zarr"}
 CONDA_ONLY = {"python", "pip"}
 OPTIONAL = ("dem",)  # imported where they are used, with a clear sentence where they are missing
 IN_CONDA = ("lab", "test")  # the peers of the benchmarks are installed with pip
