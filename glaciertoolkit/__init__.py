@@ -68,24 +68,24 @@ from glaciertoolkit.simulate import (
     write_pair,
     write_samples,
 )
+from glaciertoolkit.stats.attribution import attribution
 from glaciertoolkit.stats.climate import climate
 from glaciertoolkit.stats.climate_sampling import sample_climate
 from glaciertoolkit.stats.climate_source import read_climate
+from glaciertoolkit.stats.correlation import adjust_p, correlate, partial_correlation
 from glaciertoolkit.stats.decomposition import decompose
 from glaciertoolkit.stats.downscaling import (
     downscale_precipitation,
     downscale_temperature,
     lapse_rate,
 )
-from glaciertoolkit.stats.attribution import attribution
-from glaciertoolkit.stats.correlation import adjust_p, correlate, partial_correlation
 from glaciertoolkit.stats.geodetector import geodetector, q_statistic
 from glaciertoolkit.stats.glaciers import glaciers
 from glaciertoolkit.stats.insitu import compare_insitu, merge_estimates
-from glaciertoolkit.stats.regression import regression
 from glaciertoolkit.stats.lags import lagged_correlation
 from glaciertoolkit.stats.melt import degree_days, snow_fraction
 from glaciertoolkit.stats.periods import aggregate_climate, standardised_anomaly
+from glaciertoolkit.stats.regression import regression
 from glaciertoolkit.stats.seasonal_fit import fit_seasonal
 from glaciertoolkit.stats.slow_ice import stagnation
 from glaciertoolkit.stats.surges import surge_candidates
@@ -117,30 +117,27 @@ __all__ = [
     "correct",
     "correlate",
     "correlation_surface",
-    "elevation_change",
-    "elevation_trend",
     "decompose",
     "degree_days",
     "downscale_precipitation",
     "downscale_temperature",
+    "elevation_change",
+    "elevation_trend",
     "explain",
     "explore",
     "fill_voids",
     "filter_noise",
     "filter_speckle",
+    "fit_seasonal",
     "fit_stefan",
     "geodetector",
     "geodetic_balance",
     "glaciers",
     "hillshade",
     "history",
+    "lagged_correlation",
     "lake_contribution",
     "lake_volume_change",
-    "fit_seasonal",
-    "glaciers",
-    "hillshade",
-    "history",
-    "lagged_correlation",
     "lapse_rate",
     "locate",
     "match_raster",
@@ -157,18 +154,16 @@ __all__ = [
     "open_itslive",
     "open_pair",
     "open_products",
+    "open_series",
+    "open_station",
+    "open_wgms",
     "partial_correlation",
     "permafrost_probability",
     "predict_offsets",
     "profile",
     "q_statistic",
-    "regression",
-    "open_series",
-    "open_station",
-    "open_wgms",
-    "predict_offsets",
-    "profile",
     "read_climate",
+    "regression",
     "remove_deformation",
     "remove_fringes",
     "remove_streaks",
@@ -186,8 +181,8 @@ __all__ = [
     "stagnation",
     "standardised_anomaly",
     "summary",
-    "thaw_depth",
     "surge_candidates",
+    "thaw_depth",
     "to_decibel",
     "to_itslive",
     "to_map",

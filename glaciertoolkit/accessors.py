@@ -35,12 +35,11 @@ from glaciertoolkit.sar.mapping import to_map
 from glaciertoolkit.sar.posts import locate, predict_offsets
 from glaciertoolkit.sar.speckle import filter_speckle
 from glaciertoolkit.stats.attribution import attribution
+from glaciertoolkit.stats.climate import climate
 from glaciertoolkit.stats.correlation import partial_correlation
 from glaciertoolkit.stats.geodetector import geodetector
 from glaciertoolkit.stats.glaciers import glaciers
 from glaciertoolkit.stats.regression import regression
-from glaciertoolkit.stats.climate import climate
-from glaciertoolkit.stats.glaciers import glaciers
 from glaciertoolkit.stats.seasonal_fit import fit_seasonal
 from glaciertoolkit.stats.slow_ice import stagnation
 from glaciertoolkit.stats.surges import surge_candidates
