@@ -15,14 +15,17 @@ import xarray as xr
 
 from glaciertoolkit import terrain
 from glaciertoolkit.apps import explore, tracking_lab
+from glaciertoolkit.balance import elevation_change, fill_voids
 from glaciertoolkit.blocks import checkpoint
 from glaciertoolkit.correction.correct import correct
 from glaciertoolkit.correction.deformation import remove_deformation
 from glaciertoolkit.correction.noise import filter_noise
 from glaciertoolkit.correction.streaks import remove_streaks
 from glaciertoolkit.correction.topography import remove_topography
+from glaciertoolkit.io.itslive_write import to_itslive
 from glaciertoolkit.io.products import to_products
 from glaciertoolkit.motion import velocity
+from glaciertoolkit.permafrost import classify_velocity
 from glaciertoolkit.profiles import profile
 from glaciertoolkit.provenance import history
 from glaciertoolkit.reasons import explain
@@ -37,6 +40,15 @@ from glaciertoolkit.stats.glaciers import glaciers
 from glaciertoolkit.stats.hypsometry import hypsometry
 from glaciertoolkit.stats.scaling import shallow_ice
 from glaciertoolkit.stats.stress import driving_stress
+from glaciertoolkit.stats.attribution import attribution
+from glaciertoolkit.stats.climate import climate
+from glaciertoolkit.stats.correlation import partial_correlation
+from glaciertoolkit.stats.geodetector import geodetector
+from glaciertoolkit.stats.glaciers import glaciers
+from glaciertoolkit.stats.regression import regression
+from glaciertoolkit.stats.seasonal_fit import fit_seasonal
+from glaciertoolkit.stats.slow_ice import stagnation
+from glaciertoolkit.stats.surges import surge_candidates
 from glaciertoolkit.stats.topography import topography
 from glaciertoolkit.tracking.inspect import correlation_surface
 from glaciertoolkit.tracking.track import track
@@ -73,6 +85,14 @@ class Statistics(_Accessor):
     driving_stress = method(driving_stress)
     shallow_ice = method(shallow_ice)
     glaciers = method(glaciers)
+    attribution = method(attribution)
+    partial_correlation = method(partial_correlation)
+    regression = method(regression)
+    geodetector = method(geodetector)
+    climate = method(climate)
+    stagnation = method(stagnation)
+    surge_candidates = method(surge_candidates)
+    fit_seasonal = method(fit_seasonal)
 
 
 @xr.register_dataset_accessor("glacier")
@@ -98,15 +118,17 @@ class GlacierDataset(_Accessor):
     velocity = method(velocity)
     accuracy = method(accuracy)
     profile = method(profile)
+    fill_voids = method(fill_voids)
     explore = method(explore)
     tracking_lab = method(tracking_lab)
+    to_itslive = method(to_itslive)
     to_products = method(to_products)
     summary = method(summary)
     history = method(history)
 
     @property
     def stats(self) -> Statistics:
-        """Statistics of velocity against topography, and glacier by glacier."""
+        """Statistics of velocity against topography and climate, and glacier by glacier."""
         return Statistics(self._object)
 
 
@@ -121,3 +143,5 @@ class GlacierDataArray(_Accessor):
     curvature = method(terrain.curvature)
     relief = method(terrain.relief)
     hillshade = method(terrain.hillshade)
+    elevation_change = method(elevation_change)
+    classify_velocity = method(classify_velocity)
