@@ -26,7 +26,6 @@ from glaciertoolkit.correction.streaks import remove_streaks
 from glaciertoolkit.correction.topography import remove_topography
 from glaciertoolkit.errors import GlacierToolkitError, GlacierToolkitWarning
 from glaciertoolkit.grids import match_raster, read_inventory
-from glaciertoolkit.grids import match_raster
 from glaciertoolkit.io.ascii_grid import open_ascii_grid
 from glaciertoolkit.io.cf import open_cf
 from glaciertoolkit.io.excel import open_excel
@@ -36,10 +35,10 @@ from glaciertoolkit.io.inventory import open_inventory
 from glaciertoolkit.io.itslive import open_itslive
 from glaciertoolkit.io.itslive_write import to_itslive
 from glaciertoolkit.io.products import open_products, to_products
-from glaciertoolkit.io.tables import write_table
 from glaciertoolkit.io.published import open_glacier_motion
 from glaciertoolkit.io.series import open_series
 from glaciertoolkit.io.station import open_station
+from glaciertoolkit.io.tables import write_table
 from glaciertoolkit.io.wgms import open_wgms
 from glaciertoolkit.motion import velocity
 from glaciertoolkit.permafrost import (
@@ -70,14 +69,35 @@ from glaciertoolkit.simulate import (
     write_pair,
     write_samples,
 )
+from glaciertoolkit.stats.attribution import attribution
+from glaciertoolkit.stats.climate import climate
+from glaciertoolkit.stats.climate_sampling import sample_climate
+from glaciertoolkit.stats.climate_source import read_climate
 from glaciertoolkit.stats.contrast import accumulation_contrast
+from glaciertoolkit.stats.correlation import adjust_p, correlate, partial_correlation
+from glaciertoolkit.stats.decomposition import decompose
+from glaciertoolkit.stats.downscaling import (
+    downscale_precipitation,
+    downscale_temperature,
+    lapse_rate,
+)
 from glaciertoolkit.stats.equilibrium import equilibrium_line
+from glaciertoolkit.stats.geodetector import geodetector, q_statistic
 from glaciertoolkit.stats.glaciers import glaciers
 from glaciertoolkit.stats.hypsometry import hypsometry
+from glaciertoolkit.stats.insitu import compare_insitu, merge_estimates
 from glaciertoolkit.stats.join import join_inventory
+from glaciertoolkit.stats.lags import lagged_correlation
+from glaciertoolkit.stats.melt import degree_days, snow_fraction
+from glaciertoolkit.stats.periods import aggregate_climate, standardised_anomaly
+from glaciertoolkit.stats.regression import regression
 from glaciertoolkit.stats.scaling import shallow_ice, speed_scaling
+from glaciertoolkit.stats.seasonal_fit import fit_seasonal
+from glaciertoolkit.stats.slow_ice import stagnation
 from glaciertoolkit.stats.stress import driving_stress
+from glaciertoolkit.stats.surges import surge_candidates
 from glaciertoolkit.stats.topography import topography
+from glaciertoolkit.stats.trends import seasonal_trend, trend
 from glaciertoolkit.terrain import (
     aspect,
     curvature,
@@ -87,30 +107,6 @@ from glaciertoolkit.terrain import (
     stable_terrain,
     terrain_at_posts,
 )
-from glaciertoolkit.stats.attribution import attribution
-from glaciertoolkit.stats.climate import climate
-from glaciertoolkit.stats.climate_sampling import sample_climate
-from glaciertoolkit.stats.climate_source import read_climate
-from glaciertoolkit.stats.correlation import adjust_p, correlate, partial_correlation
-from glaciertoolkit.stats.decomposition import decompose
-from glaciertoolkit.stats.downscaling import (
-    downscale_precipitation,
-    downscale_temperature,
-    lapse_rate,
-)
-from glaciertoolkit.stats.geodetector import geodetector, q_statistic
-from glaciertoolkit.stats.glaciers import glaciers
-from glaciertoolkit.stats.insitu import compare_insitu, merge_estimates
-from glaciertoolkit.stats.lags import lagged_correlation
-from glaciertoolkit.stats.melt import degree_days, snow_fraction
-from glaciertoolkit.stats.periods import aggregate_climate, standardised_anomaly
-from glaciertoolkit.stats.regression import regression
-from glaciertoolkit.stats.seasonal_fit import fit_seasonal
-from glaciertoolkit.stats.slow_ice import stagnation
-from glaciertoolkit.stats.surges import surge_candidates
-from glaciertoolkit.stats.topography import topography
-from glaciertoolkit.stats.trends import seasonal_trend, trend
-from glaciertoolkit.terrain import aspect, hillshade, slope, stable_terrain
 from glaciertoolkit.tracking.ensemble import track_ensemble
 from glaciertoolkit.tracking.inspect import correlation_surface
 from glaciertoolkit.tracking.track import track
@@ -138,14 +134,14 @@ __all__ = [
     "correlate",
     "correlation_surface",
     "curvature",
-    "driving_stress",
-    "equilibrium_line",
     "decompose",
     "degree_days",
     "downscale_precipitation",
     "downscale_temperature",
+    "driving_stress",
     "elevation_change",
     "elevation_trend",
+    "equilibrium_line",
     "explain",
     "explore",
     "fill_voids",
@@ -186,32 +182,32 @@ __all__ = [
     "permafrost_probability",
     "predict_offsets",
     "profile",
-    "read_inventory",
-    "relief",
     "q_statistic",
     "read_climate",
+    "read_inventory",
     "regression",
+    "relief",
     "remove_deformation",
     "remove_fringes",
     "remove_streaks",
     "remove_topography",
-    "shallow_ice",
     "sample_climate",
     "seasonal_trend",
+    "shallow_ice",
     "sigma0",
     "simulate_dem",
     "simulate_gf3",
     "simulate_outlines",
     "simulate_pair",
     "slope",
-    "speed_scaling",
     "snow_fraction",
+    "speed_scaling",
     "stable_terrain",
     "stagnation",
     "standardised_anomaly",
     "summary",
-    "terrain_at_posts",
     "surge_candidates",
+    "terrain_at_posts",
     "thaw_depth",
     "to_decibel",
     "to_itslive",
@@ -229,6 +225,6 @@ __all__ = [
     "velocity",
     "write_gf3_pair",
     "write_pair",
-    "write_table",
     "write_samples",
+    "write_table",
 ]

@@ -34,20 +34,19 @@ from glaciertoolkit.sar.fringes import remove_fringes
 from glaciertoolkit.sar.mapping import to_map
 from glaciertoolkit.sar.posts import locate, predict_offsets
 from glaciertoolkit.sar.speckle import filter_speckle
-from glaciertoolkit.stats.contrast import accumulation_contrast
-from glaciertoolkit.stats.equilibrium import equilibrium_line
-from glaciertoolkit.stats.glaciers import glaciers
-from glaciertoolkit.stats.hypsometry import hypsometry
-from glaciertoolkit.stats.scaling import shallow_ice
-from glaciertoolkit.stats.stress import driving_stress
 from glaciertoolkit.stats.attribution import attribution
 from glaciertoolkit.stats.climate import climate
+from glaciertoolkit.stats.contrast import accumulation_contrast
 from glaciertoolkit.stats.correlation import partial_correlation
+from glaciertoolkit.stats.equilibrium import equilibrium_line
 from glaciertoolkit.stats.geodetector import geodetector
 from glaciertoolkit.stats.glaciers import glaciers
+from glaciertoolkit.stats.hypsometry import hypsometry
 from glaciertoolkit.stats.regression import regression
+from glaciertoolkit.stats.scaling import shallow_ice
 from glaciertoolkit.stats.seasonal_fit import fit_seasonal
 from glaciertoolkit.stats.slow_ice import stagnation
+from glaciertoolkit.stats.stress import driving_stress
 from glaciertoolkit.stats.surges import surge_candidates
 from glaciertoolkit.stats.topography import topography
 from glaciertoolkit.tracking.inspect import correlation_surface
