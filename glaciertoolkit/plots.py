@@ -11,6 +11,13 @@ import xarray as xr
 from glaciertoolkit.conventions import validate
 from glaciertoolkit.errors import InputError
 from glaciertoolkit.maps import flag_map, holoviews, load, velocity_map
+from glaciertoolkit.relation_plots import (
+    contrast_plot,
+    hypsometry_plot,
+    scaling_plot,
+    speed_by,
+    stress_plot,
+)
 from glaciertoolkit.styles import (
     OTHER_COLOUR,
     STABLE_COLOUR,
@@ -28,14 +35,19 @@ if TYPE_CHECKING:
 LINE_PLOT_WIDTH = 560
 
 __all__ = [
+    "area_and_speed",
+    "contrast_plot",
     "flag_bars",
     "flag_map",
     "histogram",
     "history",
-    "hypsometry",
+    "hypsometry_plot",
     "load",
     "profile_curve",
     "residual_histograms",
+    "scaling_plot",
+    "speed_by",
+    "stress_plot",
     "velocity_map",
 ]
 
@@ -253,7 +265,7 @@ def flag_bars(ds: xr.Dataset, *, width: int | None = LINE_PLOT_WIDTH, height: in
     )
 
 
-def hypsometry(by_elevation: xr.Dataset, *, height: int = 300) -> hv.Layout:
+def area_and_speed(by_elevation: xr.Dataset, *, height: int = 300) -> hv.Layout:
     """Area and speed by elevation, side by side over the same heights.
 
     Parameters

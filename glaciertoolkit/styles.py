@@ -62,6 +62,14 @@ SHORT_LABELS = {
     "dy_streaks": "removed streaks, y",
     "dx_geometry": "offset of the orbits, x",
     "dy_geometry": "offset of the orbits, y",
+    "normalised_elevation": "normalised elevation",
+    "profile_curvature": "profile curvature",
+    "plan_curvature": "plan curvature",
+    "relief": "relief",
+    "surface_slope": "slope of the ice",
+    "driving_stress": "driving stress",
+    "deformation_speed": "deformation speed",
+    "thickness": "ice thickness",
 }
 CENTRED = frozenset(
     f"{axis}{kind}"
@@ -117,7 +125,15 @@ MEASURED_COLOUR, UNEXPLAINED_COLOUR = "#41ab5d", "#ff00ff"
 
 def pretty_units(units: str) -> str:
     """`units` as people write them: ``m yr-1`` becomes ``m yr⁻¹``; a bare number has none."""
-    marks = {"1": "", "degree": "°", "pixel": "px", "m2": "m²", "m yr-1": "m yr⁻¹"}
+    marks = {
+        "1": "",
+        "degree": "°",
+        "pixel": "px",
+        "m2": "m²",
+        "km2": "km²",
+        "m-1": "m⁻¹",
+        "m yr-1": "m yr⁻¹",
+    }
     return marks.get(units, units)
 
 

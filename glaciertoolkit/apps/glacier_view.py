@@ -73,7 +73,7 @@ class GlacierView:
         self._table.object = text
         found: list[Any] = []
         if facts is not None and facts.by_elevation is not None:
-            found.append(pn.Row(*map(_pane, plots.hypsometry(facts.by_elevation)), **WIDE))
+            found.append(pn.Row(*map(_pane, plots.area_and_speed(facts.by_elevation)), **WIDE))
         if facts is not None and facts.history is not None:
             found.append(_pane(plots.history(facts.history)))
         self._plots[:] = found
