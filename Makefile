@@ -47,11 +47,11 @@ help:
 
 $(READY): pyproject.toml constraints.txt
 	@echo 'Setting up $(VENV) (once) ...'
-	$(call install,lab$(comma)test$(comma)docs)
+	$(call install,lab$(comma)test$(comma)docs$(comma)dem)
 	@touch $@
 
 $(BENCH_READY): $(READY)
-	$(call install,lab$(comma)test$(comma)docs$(comma)bench)
+	$(call install,lab$(comma)test$(comma)docs$(comma)dem$(comma)bench)
 	@touch $@
 
 comma := ,

@@ -182,23 +182,46 @@ def lab(
 @app.command()
 def catalog(
     path: Annotated[Path | None, typer.Argument(help="A catalog file; default: our own.")] = None,
+    role: Annotated[
+        str | None, typer.Option(help="Only this role: outline, mask, covariate, ...")
+    ] = None,
+    text: Annotated[str | None, typer.Option(help="Only entries that hold these words.")] = None,
+    entry: Annotated[str | None, typer.Option(help="All that is known of one entry.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Where the data are; default: this folder.")
+    ] = None,
 ) -> None:
     """Show what the catalog holds, and what of it is on disk."""
-    from rich.console import Console
-    from rich.table import Table
-
     from glaciertoolkit.catalog import open_catalog
 
     found = open_catalog(path)
+    if folder is not None:
+        found = found.at(folder)
+    if entry is not None:
+        typer.echo(repr(found[entry]))
+        return
+    found = found.search(role=role, text=text)
+    if not found:
+        typer.echo("No entry fits; leave out --role or --text to see all.")
+        return
+    _catalog_table(found)
+
+
+def _catalog_table(found: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from glaciertoolkit.catalog.entry import text
+
     table = Table()
     for column in ("entry", "role", "on disk", "access", "title"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for name, entry in found.items():
         metadata = entry.metadata
         table.add_row(
             name,
-            str(metadata.get("role", "")),
-            "yes" if entry.on_disk else "no",
+            text(metadata.get("role", "")),
+            "online" if entry.is_online else "yes" if entry.on_disk else "no",
             str(metadata.get("access", "")),
             str(metadata.get("title", "")),
         )

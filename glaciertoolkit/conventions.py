@@ -141,6 +141,9 @@ VARIABLES: dict[str, Variable] = {
     "dx_streaks": Variable("m", "streaks removed from dx"),
     "dy_streaks": Variable("m", "streaks removed from dy"),
     "dz": Variable("m", "vertical displacement, upwards, as the slope of the surface implies"),
+    "dh": Variable("m", "elevation change, positive where the surface has risen"),
+    "dh_dt": Variable("m yr-1", "rate of elevation change, positive upwards"),
+    "dh_dt_error": Variable("m yr-1", "1-sigma error of the rate of elevation change"),
     "range_offset": Variable("m", "corrected offset in slant range, away from the radar"),
     "azimuth_offset": Variable("m", "corrected offset along the track, in the direction of flight"),
     "range_error": Variable("m", "1-sigma error of the offset in slant range"),
@@ -153,6 +156,19 @@ VARIABLES: dict[str, Variable] = {
     "elevation": Variable("m", "elevation", "height_above_geopotential_datum"),
     "slope": Variable("degree", "surface slope"),
     "aspect": Variable("degree", "direction of steepest descent, clockwise from grid north"),
+    "northness": Variable("1", "cosine of the aspect: 1 where the ground falls to the north"),
+    "eastness": Variable("1", "sine of the aspect: 1 where the ground falls to the east"),
+    "profile_curvature": Variable("m-1", "curvature along the slope, positive where convex"),
+    "plan_curvature": Variable("m-1", "curvature of the contour lines, positive on ribs"),
+    "relief": Variable("m", "highest minus lowest elevation around the post"),
+    "normalised_elevation": Variable(
+        "1", "elevation between the lowest (0) and the highest (1) post of the glacier"
+    ),
+    "thickness": Variable("m", "ice thickness", "land_ice_thickness"),
+    "surface_slope": Variable("degree", "slope of the ice surface over several ice thicknesses"),
+    "slope_length": Variable("m", "edge of the square over which the surface slope is taken"),
+    "driving_stress": Variable("kPa", "driving stress: density x gravity x thickness x sin(slope)"),
+    "deformation_speed": Variable("m yr-1", "surface speed by internal deformation alone"),
 }
 
 COORDINATES: dict[str, dict[str, str]] = {
@@ -198,6 +214,8 @@ HOW_TO_GET: dict[str, str] = {
     "vy": "turn the motion into velocity first: velocity = motion.glacier.velocity()",
     "v": "turn the motion into velocity first: velocity = motion.glacier.velocity()",
     "surface": "look at one place first: found = pair.glacier.correlation_surface(x, y)",
+    "driving_stress": "add it first: ds = driving_stress(ds, thickness=THICKNESS, dem=DEM)",
+    "thickness": "add it first: ds = driving_stress(ds, thickness=THICKNESS, dem=DEM)",
     "height": "locate the posts first: offsets = offsets.glacier.locate(dem=DEM)",
     "reference_time": "give the dates to open_pair(reference_date=..., secondary_date=...)",
     "secondary_time": "give the dates to open_pair(reference_date=..., secondary_date=...)",

@@ -54,3 +54,14 @@ class FileError(GlacierToolkitError, OSError):
 
 class GlacierToolkitWarning(UserWarning):
     """The result is sound, but the user should know something about it."""
+
+
+def reason(error: BaseException, *, longest: int = 160) -> str:
+    """What an error of a library says, on one line, to be told within one of ours.
+
+    Examples
+    --------
+    >>> reason(ValueError("Expected 2 fields,\\n  saw 4"))
+    'Expected 2 fields, saw 4'
+    """
+    return " ".join(str(error).split())[:longest].rstrip(" .") or type(error).__name__

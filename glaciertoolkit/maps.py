@@ -19,6 +19,7 @@ from glaciertoolkit.styles import (
     MAX_CELLS,
     SHORT_LABELS,
     FlagClasses,
+    block_motion,
     colour_limits,
     default_limits,
     flag_classes,
@@ -146,31 +147,54 @@ def image(
     name: str | None = None,
 ) -> hv.Image:
     """One field as a HoloViews Image with units, colour bar and hover text; NaN is transparent."""
-    hv = holoviews()
-    style = style_of(field, name)
     shown, step = thin(field, max_cells)
-    low, high = default_limits(shown, name) if clim is None else clim
-    if not low < high:
-        raise ParameterError(f"the colour limits are {low} to {high}; give a low and a higher one.")
+    limits = default_limits(shown, name) if clim is None else clim
+    return raster(shown).opts(
+        **image_options(field, clim=limits, cmap=cmap, alpha=alpha, name=name, step=step)
+    )
+
+
+def raster(field: xr.DataArray, kind: str = "float32", value: str = "value") -> hv.Image:
+    """The values of a field, as they are, as a bare HoloViews Image."""
+    hv = holoviews()
+    values = field.values.astype(kind, copy=False)
+    x, y = field["x"].values, field["y"].values
+    # Colour limits are always given; a range saves HoloViews from looking for one, where there
+    # may be no value at all.
+    return hv.Image((x, y, values), kdims=["x", "y"], vdims=[hv.Dimension(value, range=(0, 1))])
+
+
+def image_options(
+    field: xr.DataArray,
+    *,
+    clim: tuple[float, float],
+    cmap: str | None = None,
+    alpha: float = 1.0,
+    name: str | None = None,
+    step: int = 1,
+    title: bool = True,
+) -> dict[str, Any]:
+    """How `raster` shows a field, of which every `step`-th post is in the picture."""
+    style = style_of(field, name)
+    if not clim[0] < clim[1]:
+        raise ParameterError(
+            f"the colour limits are {clim[0]} to {clim[1]}; give a low and a higher one."
+        )
     named = _in_own_axes(style.label, field)
     label = with_units(named, style.units)
     note = "" if step == 1 else f", one of {step} by {step} posts shown"
-    values = shown.astype("float32").values
-    picture = hv.Image(
-        (shown["x"].values, shown["y"].values, values), kdims=["x", "y"], vdims=["value"]
-    )
-    return picture.opts(
-        cmap=cmap or style.cmap,
-        clim=(low, high),
-        colorbar=True,
-        alpha=alpha,
-        clipping_colors={"NaN": "#00000000"},
-        tools=["hover"],
-        title=f"{label}{note}",
-        hooks=[_in_step(named, style.units, axis_names(field))],
-        backend="bokeh",
+    return {
+        "cmap": cmap or style.cmap,
+        "clim": clim,
+        "colorbar": True,
+        "alpha": alpha,
+        "clipping_colors": {"NaN": "#00000000"},
+        "tools": ["hover"],
+        "title": f"{label}{note}" if title else "",
+        "hooks": [_in_step(named, style.units, axis_names(field))],
+        "backend": "bokeh",
         **map_axes(field),
-    )
+    }
 
 
 def frame_size(field: xr.DataArray, size: int) -> dict[str, int]:
@@ -186,13 +210,11 @@ def frame_size(field: xr.DataArray, size: int) -> dict[str, int]:
 
 def hillshade_image(shade: xr.DataArray, *, max_cells: int = MAX_CELLS) -> hv.Image:
     """Shaded relief in grey, to lie under a map."""
-    hv = holoviews()
     shown, _ = thin(shade, max_cells)
-    values = shown.astype("float32").values
-    low, high = colour_limits(values)
+    low, high = colour_limits(shown.values)
     # From middle grey on: black shadows would swallow the colours above them.
     limits = (low - (high - low), high)
-    return hv.Image((shown["x"].values, shown["y"].values, values), ["x", "y"], ["shade"]).opts(
+    return raster(shown, value="shade").opts(
         cmap="gray", clim=limits, colorbar=False, clipping_colors={"NaN": "#00000000"},
         backend="bokeh",
     )  # fmt: skip
@@ -241,6 +263,24 @@ def outline_paths(outlines: Any, like: xr.Dataset) -> hv.Path:
     paths = hv.Path(lines, kdims=["x", "y"])
     # A glacier that leaves the map must not stretch its axes.
     return paths.opts(color="#111111", line_width=1.2, apply_ranges=False, backend="bokeh")
+
+
+def arrows(ds: xr.Dataset, most: int = 26) -> list[FloatArray]:
+    """Arrows along the motion of blocks of posts, as lines; the tail is in the middle of a block.
+
+    The fastest are 1.7 blocks long, the others in proportion.
+    """
+    found = block_motion(ds, most)
+    if found is None:
+        return []
+    tails, vectors = found
+    step = max(1, -(-max(ds.sizes["y"], ds.sizes["x"]) // most))
+    longest = float(np.percentile(np.hypot(*vectors.T), 95))
+    shafts = vectors * (1.7 * step * abs(float(ds["x"][1] - ds["x"][0])) / longest)
+    tips = tails + shafts
+    sideways = np.column_stack([-shafts[:, 1], shafts[:, 0]])
+    left, right = (tips - 0.35 * shafts + side * 0.2 * sideways for side in (1, -1))
+    return list(np.stack([tails, tips, left, tips, right], axis=1))
 
 
 def velocity_map(

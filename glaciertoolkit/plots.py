@@ -8,43 +8,59 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from glaciertoolkit.accuracy_plots import (
+    calibration_curve,
+    density_image,
+    error_curves,
+    variogram_plot,
+)
 from glaciertoolkit.conventions import validate
 from glaciertoolkit.errors import InputError
 from glaciertoolkit.maps import flag_map, holoviews, load, velocity_map
+from glaciertoolkit.relation_plots import (
+    contrast_plot,
+    hypsometry_plot,
+    scaling_plot,
+    speed_by,
+    stress_plot,
+)
 from glaciertoolkit.styles import (
     OTHER_COLOUR,
     STABLE_COLOUR,
     colour_limits,
     default_limits,
     flag_classes,
+    plot_size,
     style_of,
     with_units,
 )
 
 if TYPE_CHECKING:
     import holoviews as hv
+    import pandas as pd
 
 LINE_PLOT_WIDTH = 560
 
 __all__ = [
+    "area_and_speed",
     "calibration_curve",
+    "contrast_plot",
     "density_image",
     "error_curves",
     "flag_bars",
     "flag_map",
     "histogram",
+    "history",
+    "hypsometry_plot",
     "load",
     "profile_curve",
     "residual_histograms",
+    "scaling_plot",
+    "speed_by",
+    "stress_plot",
     "variogram_plot",
     "velocity_map",
 ]
-
-
-def _extent(width: int | None, height: int) -> dict[str, Any]:
-    """Size options: a width in screen pixels, or as wide as the page where it is None."""
-    wide = {"responsive": True} if width is None else {"width": width}
-    return {**wide, "height": height, "toolbar": "above", "backend": "bokeh"}
 
 
 def value_groups(ds: xr.Dataset, variable: str) -> dict[str, np.ndarray[Any, Any]]:
@@ -131,7 +147,7 @@ def histogram(
         title=f"histogram ({outside:.1f} % lie outside this range)",
         legend_position="top_right",
         xlim=(low, high),
-        **_extent(width, height),
+        **plot_size(width, height),
     )
 
 
@@ -179,7 +195,7 @@ def profile_curve(
         title=f"profile: {style.label}" + (" ± 1 sigma" if error is not None else ""),
         show_grid=True,
         show_legend=False,
-        **_extent(width, height),
+        **plot_size(width, height),
     )
 
 
@@ -219,7 +235,7 @@ def residual_histograms(
             centres = (edges[:-1] + edges[1:]) / 2
             curve = hv.Curve((centres, share), kdim, ("share", "share of posts (%)"), label=label)
             layers.append(curve.opts(interpolation="steps-mid", line_width=2, backend="bokeh"))
-        plots.append(hv.Overlay(layers).opts(legend_position="top_right", **_extent(480, 300)))
+        plots.append(hv.Overlay(layers).opts(legend_position="top_right", **plot_size(480, 300)))
     return hv.Layout(plots).opts(shared_axes=False, backend="bokeh")
 
 
@@ -250,154 +266,75 @@ def flag_bars(ds: xr.Dataset, *, width: int | None = LINE_PLOT_WIDTH, height: in
         tools=["hover"],
         line_color=None,
         title="why posts are missing or doubtful",
-        **_extent(width, height),
+        **plot_size(width, height),
     )
 
 
-COMPONENT_COLOURS = {"dx": STABLE_COLOUR, "dy": OTHER_COLOUR}
-
-
-def _of_report(report: xr.Dataset, pattern: str) -> list[str]:
-    """The components for which a report holds a variable, or an error that says how to get it."""
-    found = [c for c in COMPONENT_COLOURS if pattern.format(c) in report]
-    if not found:
-        raise InputError(
-            f"there is no {pattern.format('dx')} here; make the report with "
-            f"velocity.glacier.accuracy_report()."
-        )
-    return found
-
-
-def variogram_plot(
-    report: xr.Dataset, *, width: int | None = LINE_PLOT_WIDTH, height: int = 300
-) -> hv.Overlay:
-    """Semivariance of the residuals over distance, as found (points) and as fitted (lines).
+def area_and_speed(by_elevation: xr.Dataset, *, height: int = 300) -> hv.Layout:
+    """Area and speed by elevation, side by side over the same heights.
 
     Parameters
     ----------
-    report : xarray.Dataset
-        What `accuracy_report` returned.
-    width, height : int
-        Size in screen pixels; a width of None fills the page.
+    by_elevation : xarray.Dataset
+        Result of `stats.topography`: its variables by elevation.
+    height : int
+        Height in screen pixels; the width fills the page.
 
     Raises
     ------
-    InputError
-        Where the report holds no variogram.
+    MissingVariableError
+        Where it lacks the area or the speed by elevation.
     """
     hv = holoviews()
-    layers = []
-    x, y = hv.Dimension("lag", label="distance (km)"), ("semivariance", "semivariance (m²)")
-    for c in _of_report(report, "semivariance_{}"):
-        lag = report[f"lag_{c}"].values / 1000
-        style = {"color": COMPONENT_COLOURS[c], "backend": "bokeh"}
-        found = hv.Scatter((lag, report[f"semivariance_{c}"].values), x, y, label=c)
-        fitted = hv.Curve((lag, report[f"semivariance_fitted_{c}"].values), x, y, label=c)
-        layers += [found.opts(size=6, tools=["hover"], **style), fitted.opts(line_width=2, **style)]
-    return hv.Overlay(layers).opts(
-        logx=True, title="variogram on stable ground", legend_position="bottom_right",
-        **_extent(width, height),
+    names = [f"v_{kind}_by_elevation" for kind in ("median", "p10", "p90")]
+    validate(by_elevation, needs=("elevation_bin", "area_by_elevation", *names))
+    bins = by_elevation["elevation_bin"].values
+    half = (bins[1] - bins[0]) / 2 if len(bins) > 1 else 50.0
+    edges = np.append(bins - half, bins[-1] + half)
+    z = hv.Dimension("bin", label="elevation (m)")
+    area = hv.Histogram(
+        (edges, by_elevation["area_by_elevation"].values), kdims=[z], vdims=[("area", "area (km²)")]
+    )
+    median, low, high = (by_elevation[n].values for n in names)
+    speed = hv.Dimension("speed", label="speed (m yr⁻¹)")
+    band = hv.Area((bins, low, high), z, [speed, "above"], label="10 to 90 %")
+    curve = hv.Curve((bins, median), z, speed, label="median")
+    left = area.opts(
+        color=OTHER_COLOUR, alpha=0.6, line_color="white", invert_axes=True, title="area",
+        xlim=(edges[0], edges[-1]), **plot_size(None, height),
     )  # fmt: skip
-
-
-def error_curves(
-    report: xr.Dataset, covariate: str, *, width: int | None = LINE_PLOT_WIDTH, height: int = 280
-) -> hv.Overlay:
-    """Scatter of the residuals over a covariate, as found (points) and as fitted (lines).
-
-    Parameters
-    ----------
-    report : xarray.Dataset
-        What `accuracy_report` returned.
-    covariate : {"slope", "elevation", "correlation", "snr"}
-        What the errors may depend on.
-    width, height : int
-        Size in screen pixels; a width of None fills the page.
-
-    Raises
-    ------
-    InputError
-        Where the report does not know this covariate.
-    """
-    hv = holoviews()
-    layers = []
-    for c in _of_report(report, f"error_by_{covariate}_{{}}"):
-        at = report[f"{covariate}_bin_{c}"]
-        units = str(at.attrs.get("units", "1"))
-        label = covariate if units == "1" else with_units(covariate, units)
-        x, y = hv.Dimension(covariate, label=label), ("error", "NMAD of the residuals (m)")
-        style = {"color": COMPONENT_COLOURS[c], "backend": "bokeh"}
-        name = f"{covariate}_{c}"
-        found = hv.Scatter((at.values, report[f"error_found_by_{name}"].values), x, y, label=c)
-        fitted = hv.Curve((at.values, report[f"error_by_{name}"].values), x, y, label=c)
-        layers += [found.opts(size=6, tools=["hover"], **style), fitted.opts(line_width=2, **style)]
-    return hv.Overlay(layers).opts(title=f"error by {covariate}", **_extent(width, height))
-
-
-def density_image(report: xr.Dataset, measure: str = "static", *, size: int = 380) -> hv.Overlay:
-    """The density behind one of GLAFT's two measures, with the rectangle around its core.
-
-    Parameters
-    ----------
-    report : xarray.Dataset
-        What `accuracy_report` returned.
-    measure : {"static", "strain"}
-        Velocity of stable ground, or strain rate along the flow.
-    size : int
-        Width and height in screen pixels.
-
-    Raises
-    ------
-    InputError
-        Where the report holds no such density.
-    """
-    hv = holoviews()
-    if f"{measure}_density" not in report:
-        raise InputError(
-            f"there is no density of {measure!r} in this report; give stable ground (static) and "
-            f"the outlines of the ice (strain) to accuracy_report()."
-        )
-    x, y = report[f"{measure}_x"], report[f"{measure}_y"]
-    names = [str(k.attrs["long_name"]) for k in (x, y)]
-    labels = [with_units(n, str(x.attrs["units"])) for n in names]
-    dims = [hv.Dimension(f"{measure}_{n}", label=t) for n, t in zip(names, labels, strict=True)]
-    values = report[f"{measure}_density"].values
-    image = hv.Image((x.values, y.values, values), dims, "density", rtol=0.01)
-    middle = [float(k.mean()) for k in (x, y)]
-    widths = [float(report[f"{measure}_half_width_{n}"]) for n in names]
-    core = hv.Box(middle[0], middle[1], (2 * widths[0], 2 * widths[1]))
-    return hv.Overlay(
+    right = hv.Overlay(
         [
-            image.opts(cmap="Blues", backend="bokeh"),
-            core.opts(color=STABLE_COLOUR, line_width=2, backend="bokeh"),
+            band.opts(color=OTHER_COLOUR, alpha=0.25, line_color=None, invert_axes=True),
+            curve.opts(color=OTHER_COLOUR, line_width=2, tools=["hover"], invert_axes=True),
         ]
-    ).opts(title=f"{measure}: core of the density", **_extent(size, size))
+    ).opts(
+        title="speed: median, 10 to 90 %", show_legend=False, show_grid=True, invert_axes=True,
+        xlim=(edges[0], edges[-1]), **plot_size(None, height),
+    )  # fmt: skip
+    return hv.Layout([left, right]).opts(shared_axes=False, backend="bokeh")
 
 
-def calibration_curve(report: xr.Dataset, *, size: int = 340) -> hv.Overlay:
-    """Quantiles of residual over stated error against those of a Gaussian.
+def history(table: pd.DataFrame, *, height: int = 230) -> hv.Overlay:
+    """Median speed of a glacier at several dates, with one standard error of the median.
 
     Parameters
     ----------
-    report : xarray.Dataset
-        What `accuracy_report` returned.
-    size : int
-        Width and height in screen pixels.
-
-    Raises
-    ------
-    InputError
-        Where the map has no stated errors.
+    table : pandas.DataFrame
+        Columns `mid_date`, `v_median` and `v_error` (of the mean), m yr-1.
+    height : int
+        Height in screen pixels; the width fills the page.
     """
     hv = holoviews()
-    components = _of_report(report, "z_quantile_{}")
-    gauss = report["gaussian_quantile"].values
-    x, y = hv.Dimension("gaussian", label="Gaussian"), ("made", "residual / stated error")
-    ends = gauss[[0, -1]]
-    layers = [hv.Curve((ends, ends), x, y).opts(color="grey", line_dash="dotted", backend="bokeh")]
-    for c in components:
-        curve = hv.Curve((gauss, report[f"z_quantile_{c}"].values), x, y, label=c)
-        layers.append(curve.opts(color=COMPONENT_COLOURS[c], line_width=2, backend="bokeh"))
-    return hv.Overlay(layers).opts(
-        title="stated and made errors", legend_position="top_left", **_extent(size, size)
-    )
+    dates, speed = table["mid_date"].to_numpy(), table["v_median"].to_numpy()
+    # The error of a median is about 1.25 times that of a mean.
+    error = 1.25 * np.nan_to_num(table["v_error"].to_numpy(dtype=float))
+    when = hv.Dimension("date", label="middle date of the pair")
+    v = hv.Dimension("median", label="median speed (m yr⁻¹)")
+    curve = hv.Curve((dates, speed), when, v).opts(color=OTHER_COLOUR, line_width=1.5)
+    bars = hv.ErrorBars((dates, speed, error), when, [v, "error"]).opts(color=OTHER_COLOUR)
+    points = hv.Scatter((dates, speed), when, v).opts(color=OTHER_COLOUR, size=8, tools=["hover"])
+    return hv.Overlay([curve, bars, points]).opts(
+        title="history: median speed ± 1 sigma", show_grid=True, padding=0.15,
+        **plot_size(None, height),
+    )  # fmt: skip

@@ -19,6 +19,7 @@ from glaciertoolkit.styles import (
     OTHER_COLOUR,
     STABLE_COLOUR,
     FlagClasses,
+    block_motion,
     colour_limits,
     default_limits,
     rings,
@@ -132,24 +133,14 @@ def _scale_bar(ax: Axes, field: xr.DataArray) -> None:
 
 def _arrows(ax: Axes, ds: xr.Dataset) -> None:
     """Mean motion of blocks of posts, where it is larger than three times its error."""
-    if not {"vx", "vy"} <= set(ds):
+    found = block_motion(ds, ARROWS)
+    if found is None:
         return
+    (x, y), (vx, vy) = found[0].T / 1000, found[1].T
     step = max(1, -(-max(ds.sizes["y"], ds.sizes["x"]) // ARROWS))
-    shown = ["vx", "vy", *(["v_error"] if "v_error" in ds else [])]
-    coarse = ds[shown].coarsen(y=step, x=step, boundary="trim").median()
-    speed = np.hypot(coarse["vx"].values, coarse["vy"].values)
-    least = 3 * coarse["v_error"].values if "v_error" in ds else 0.0
-    high = default_limits(ds["v"], "v")[1]
-    keep = np.isfinite(speed) & (speed > np.maximum(least, 0.05 * high))
-    if "stable" in ds:
-        stable = ds["stable"].astype("float32").coarsen(y=step, x=step, boundary="trim").mean()
-        keep &= stable.values < 0.5
-    if not keep.any():
-        return
-    x, y = np.meshgrid(coarse["x"].values / 1000, coarse["y"].values / 1000)
     spacing = step * abs(float(ds["x"][1] - ds["x"][0])) / 1000
-    longest = float(np.percentile(speed[keep], 95))
-    ax.quiver(x[keep], y[keep], coarse["vx"].values[keep], coarse["vy"].values[keep],
+    longest = float(np.percentile(np.hypot(vx, vy), 95))
+    ax.quiver(x, y, vx, vy,
               angles="xy", scale_units="xy", scale=longest / (1.7 * spacing), width=0.0032,
               color="white", edgecolor="black", linewidth=0.35)  # fmt: skip
 

@@ -30,7 +30,7 @@ MAX_CELLS = 1024 * 1024
 
 SEQUENTIAL = "viridis"
 DIVERGING = "coolwarm"  # its centre is grey: zero motion stays distinct from a missing post
-STABLE_COLOUR, OTHER_COLOUR = "#8c6d31", "#1f6fb4"
+STABLE_COLOUR, OTHER_COLOUR, SELECTED_COLOUR = "#8c6d31", "#1f6fb4", "#d55e00"
 
 SHORT_LABELS = {
     "v": "speed",
@@ -57,12 +57,25 @@ SHORT_LABELS = {
     "elevation": "elevation",
     "hillshade": "shaded relief",
     "slope": "surface slope",
+    "aspect": "aspect",
+    "dx_streaks": "removed streaks, x",
+    "dy_streaks": "removed streaks, y",
+    "dx_geometry": "offset of the orbits, x",
+    "dy_geometry": "offset of the orbits, y",
+    "normalised_elevation": "normalised elevation",
+    "profile_curvature": "profile curvature",
+    "plan_curvature": "plan curvature",
+    "relief": "relief",
+    "surface_slope": "slope of the ice",
+    "driving_stress": "driving stress",
+    "deformation_speed": "deformation speed",
+    "thickness": "ice thickness",
 }
 CENTRED = frozenset(
     f"{axis}{kind}"
     for axis in ("dx", "dy")
-    for kind in ("", "_deformation", "_topography", "_holdout")
-) | {"vx", "vy"}
+    for kind in ("", "_deformation", "_topography", "_holdout", "_streaks", "_geometry")
+) | {"vx", "vy", "other_vx", "other_vy", "v_difference", "vx_difference", "vy_difference"}
 CYCLIC = frozenset({"direction", "aspect"})
 
 
@@ -112,7 +125,15 @@ MEASURED_COLOUR, UNEXPLAINED_COLOUR = "#41ab5d", "#ff00ff"
 
 def pretty_units(units: str) -> str:
     """`units` as people write them: ``m yr-1`` becomes ``m yr⁻¹``; a bare number has none."""
-    marks = {"1": "", "degree": "°", "pixel": "px", "m2": "m²", "m yr-1": "m yr⁻¹"}
+    marks = {
+        "1": "",
+        "degree": "°",
+        "pixel": "px",
+        "m2": "m²",
+        "km2": "km²",
+        "m-1": "m⁻¹",
+        "m yr-1": "m yr⁻¹",
+    }
     return marks.get(units, units)
 
 
@@ -135,7 +156,8 @@ def style_of(field: xr.DataArray, name: str | None = None) -> Style:
         return Style(label, units, "twilight", False)
     if name in ("elevation", "hillshade"):
         return Style(label, units, "cividis" if name == "elevation" else "gray", False)
-    return Style(label, units, SEQUENTIAL if name in ("v", "correlation") else "cividis", False)
+    plain = ("v", "other_v", "correlation")
+    return Style(label, units, SEQUENTIAL if name in plain else "cividis", False)
 
 
 def thin(field: xr.DataArray, max_cells: int = MAX_CELLS) -> tuple[xr.DataArray, int]:
@@ -177,8 +199,36 @@ def default_limits(field: xr.DataArray, name: str | None = None) -> tuple[float,
         return 0.0, 360.0
     if name in ("correlation", "hillshade"):
         return 0.0, 1.0
-    from_zero = name == "v" or name.endswith("_error") or name in ("snr", "slope")
+    from_zero = name in ("v", "other_v") or name.endswith("_error") or name in ("snr", "slope")
     return colour_limits(field.values, centred=name in CENTRED, from_zero=from_zero)
+
+
+def block_motion(ds: xr.Dataset, most: int) -> tuple[FloatArray, FloatArray] | None:
+    """Where blocks of posts move, and how: points (n, 2) and vectors (n, 2), for arrows.
+
+    The median motion of at most `most` blocks along the longer side, where it is larger than
+    three times its error and a twentieth of the fastest; not on stable ground. None where no
+    block moves, or no components are known.
+    """
+    if not {"vx", "vy"} <= set(ds):
+        return None
+    step = max(1, -(-max(ds.sizes["y"], ds.sizes["x"]) // most))
+    shown = ["vx", "vy", *(["v_error"] if "v_error" in ds else [])]
+    coarse = ds[shown].coarsen(y=step, x=step, boundary="trim").median()
+    speed = np.hypot(coarse["vx"].values, coarse["vy"].values)
+    least = 3 * coarse["v_error"].values if "v_error" in ds else 0.0
+    lengths = ds["v"].values if "v" in ds else np.hypot(ds["vx"].values, ds["vy"].values)
+    high = colour_limits(lengths)[1]
+    keep = np.isfinite(speed) & (speed > np.maximum(least, 0.05 * high))
+    if "stable" in ds:
+        stable = ds["stable"].astype("float32").coarsen(y=step, x=step, boundary="trim").mean()
+        keep &= stable.values < 0.5
+    if not keep.any():
+        return None
+    x, y = np.meshgrid(coarse["x"].values, coarse["y"].values)
+    points = np.column_stack([x[keep], y[keep]]).astype(float)
+    vectors = np.column_stack([coarse["vx"].values[keep], coarse["vy"].values[keep]])
+    return points, vectors.astype(float)
 
 
 def flag_classes(ds: xr.Dataset) -> FlagClasses:
@@ -229,3 +279,9 @@ def rings(outlines: gpd.GeoDataFrame) -> list[FloatArray]:
         for part in getattr(shape, "geoms", [shape]):
             found += [np.asarray(r.coords)[:, :2] for r in (part.exterior, *part.interiors)]
     return found
+
+
+def plot_size(width: int | None, height: int) -> dict[str, Any]:
+    """Size options of a plot: a width in screen pixels, or as wide as the page where it is None."""
+    wide = {"responsive": True} if width is None else {"width": width}
+    return {**wide, "height": height, "toolbar": "above", "backend": "bokeh"}

@@ -2,22 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import xarray as xr
 
 
-def explore(ds: xr.Dataset, *, dem: Any = None, outlines: Any = None) -> Any:
-    """Open the explorer of a velocity map in a notebook cell: map, profile, histogram.
+def explore(
+    ds: xr.Dataset,
+    *,
+    dem: Any = None,
+    outlines: Any = None,
+    covariates: Mapping[str, Any] | xr.Dataset | None = None,
+    other: Any = None,
+    maps: Iterable[Any] = (),
+    stations: Any = None,
+    catalog: Any = None,
+) -> Any:
+    """Open the explorer of a velocity map in a notebook cell: map, linked views, glaciers, profile.
+
+    Brush the map, the histogram or the scatter, and the others show what is selected.
 
     Parameters
     ----------
     ds : xarray.Dataset
-        Result of `velocity`, of a correction or of `track`.
-    dem : path-like or xarray.DataArray, optional
-        Elevation on any grid, for shaded relief and the elevation profile.
-    outlines : path-like or geopandas.GeoDataFrame, optional
-        Glacier outlines in any CRS.
+        Result of `velocity`, of a correction or of `track`, dims ``(y, x)``. Lazy fields are
+        computed once; large ones are kept in a temporary folder (``TMPDIR``).
+    dem : path or xarray.DataArray, optional
+        Elevation in metres on any grid, for relief, slope, aspect and what depends on them.
+    outlines : path or geopandas.GeoDataFrame, optional
+        Glacier outlines in any CRS; click one to see its row of `stats.glaciers`.
+    covariates : mapping of str to path or xarray.DataArray, or xarray.Dataset, optional
+        Other fields on any grid, such as temperature and precipitation, under their names.
+    other : path or xarray.Dataset, optional
+        Another product of the same place (the folder of a run, or a netCDF file with `v`, `vx`
+        and `vy`), to be shown beside this one and subtracted. Its vectors are turned into the
+        axes of this grid.
+    maps : iterable of paths or xarray.Dataset, optional
+        Velocity maps of other dates, for the history of a glacier.
+    stations : path or geopandas.GeoDataFrame, optional
+        Points for the overview map.
+    catalog : path or Catalog, optional
+        A data catalogue whose entries the overview map shows.
 
     Returns
     -------
@@ -28,10 +54,15 @@ def explore(ds: xr.Dataset, *, dem: Any = None, outlines: Any = None) -> Any:
     ------
     InputError
         Where the Dataset is no map, or holds nothing that can be shown.
+    FileError
+        Where the temporary folder has no room for the map.
     """
     from glaciertoolkit.apps.explorer import explorer
 
-    return explorer(ds, dem=dem, outlines=outlines)
+    return explorer(
+        ds, dem=dem, outlines=outlines, covariates=covariates, other=other, maps=maps,
+        stations=stations, catalog=catalog,
+    )  # fmt: skip
 
 
 def tracking_lab(

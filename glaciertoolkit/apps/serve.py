@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -64,6 +65,11 @@ def serve_explorer(
     *,
     dem: Any = None,
     outlines: Any = None,
+    covariates: Any = None,
+    other: Any = None,
+    maps: Iterable[Any] = (),
+    stations: Any = None,
+    catalog: Any = None,
     port: int = 0,
     address: str = "127.0.0.1",
     show: bool = False,
@@ -79,6 +85,8 @@ def serve_explorer(
         Elevation in metres on any grid; by default what the Dataset holds of it.
     outlines : path or geopandas.GeoDataFrame, optional
         Glacier outlines in any CRS; by default those of the run.
+    covariates, other, maps, stations, catalog
+        As for `glaciertoolkit.explore`.
     port : int
         Port to listen on; 0 takes a free one.
     address : str
@@ -105,19 +113,23 @@ def serve_explorer(
     import panel as pn
 
     from glaciertoolkit.apps.content import gather
-    from glaciertoolkit.apps.explorer import explorer
+    from glaciertoolkit.apps.explorer import TITLE, Explorer
     from glaciertoolkit.io.products import open_products
 
+    sources: dict[str, Any] = {
+        "dem": dem, "covariates": covariates, "other": other, "maps": maps,
+        "stations": stations, "catalog": catalog,
+    }  # fmt: skip
     if isinstance(folder_or_ds, xr.Dataset):
-        content = gather(folder_or_ds, dem=dem, outlines=outlines)
+        content = gather(folder_or_ds, outlines=outlines, **sources)
     else:
         outlines = outlines_of(folder_or_ds) if outlines is None else outlines
         with open_products(folder_or_ds, chunks=None) as stored:
-            content = gather(stored, dem=dem, outlines=outlines)
+            content = gather(stored, outlines=outlines, **sources)
 
     # Gathered before serving: bad input has failed by now, and all sessions share one copy.
     def page() -> Any:
-        return explorer(content.ds, outlines=content.outlines)
+        return Explorer(content)
 
     port = usable_port(address, port)
     url = f"http://{address}:{port}/"
@@ -129,7 +141,7 @@ def serve_explorer(
         show=show,
         threaded=threaded,
         start=threaded,
-        title="Glacier surface motion",
+        title=TITLE,
         verbose=False,
     )
     if threaded:

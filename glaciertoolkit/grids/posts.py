@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -97,6 +98,47 @@ def grid_spacing(grid: Grid) -> tuple[float, float]:
             "bring it into a projected CRS first, for example with rio.reproject()."
         )
     return abs(transform.e), abs(transform.a)
+
+
+def ground_scale(grid: Grid) -> float:
+    """Lengths on this grid over lengths on the ground, in the middle of the grid.
+
+    Maps stretch: Web Mercator by 1 / cos(latitude), a conic projection of all High Mountain Asia
+    by several percent, UTM by less than 0.1 %. 1 where the grid has no CRS or lies in radar
+    geometry.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> grid = xr.Dataset(coords={"y": [0.0, 100.0], "x": [500000.0, 500100.0]})
+    >>> round(ground_scale(grid.rio.write_crs(32645)), 4)
+    0.9996
+    """
+    crs = crs_of(grid)
+    if crs is None or not crs.is_projected:
+        return 1.0
+    from pyproj import CRS, Proj
+
+    left, bottom, right, top = post_bounds(grid)
+    place = Proj(CRS.from_wkt(crs.to_wkt()))
+    longitude, latitude = place((left + right) / 2, (bottom + top) / 2, inverse=True)
+    if not (math.isfinite(longitude) and math.isfinite(latitude)):
+        return 1.0
+    areal = place.get_factors(longitude, latitude, errcheck=False).areal_scale
+    return math.sqrt(areal) if math.isfinite(areal) and areal > 0 else 1.0
+
+
+def cell_area(grid: Grid) -> float:
+    """Area on the ground that one post stands for, m2.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> cell_area(xr.Dataset(coords={"y": [300.0, 200.0, 100.0], "x": [50.0, 75.0]}))
+    2500.0
+    """
+    dy, dx = grid_spacing(grid)
+    return dy * dx / ground_scale(grid) ** 2
 
 
 def post_bounds(grid: Grid) -> Bounds:

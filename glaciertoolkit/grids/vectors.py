@@ -83,7 +83,8 @@ def read_outlines(
     Returns
     -------
     geopandas.GeoDataFrame
-        One row a polygon, with its columns and its index; geometries are valid and 2-D.
+        One row a polygon, with its columns and its index (of a file: the numbers of its
+        features), in the order of the source; geometries are valid and 2-D.
 
     Raises
     ------
@@ -154,7 +155,7 @@ def rasterize(
     elif buffer < 0:
         merged = shapes.union_all().buffer(buffer)
         shapes = [] if merged.is_empty else [merged]
-    inside = _burn([(shape, 1) for shape in shapes], like, fill=0, dtype="uint8")
+    inside = burn([(shape, 1) for shape in shapes], like, fill=0, dtype="uint8")
     return on_posts(inside.astype(bool), like, name=None)
 
 
@@ -184,7 +185,7 @@ def burn_index(polygons: gpd.GeoDataFrame | gpd.GeoSeries, like: Grid) -> xr.Dat
     near = _near(polygons, like, margin=0.0, layer=None, what="polygons", allow_empty=False)
     pairs = zip(near.table.geometry, near.rows.tolist(), strict=True)
     # The last one burned stays.
-    return on_posts(_burn(list(pairs)[::-1], like, fill=-1, dtype="int32"), like, name="polygon")
+    return on_posts(burn(list(pairs)[::-1], like, fill=-1, dtype="int32"), like, name="polygon")
 
 
 # --- the polygons near a grid, in its CRS ------------------------------------------------------
@@ -272,10 +273,11 @@ def _read(
         if not info["features"] or info["total_bounds"] is None:
             raise InputError(f"the {what} in {path.name} hold no geometry at all.")
         box = _bounds_in(CRS.from_user_input(info["crs"]) if info["crs"] else None, scene)
-        table = gpd.read_file(path, layer=layer, bbox=box, engine="pyogrio")
+        table = gpd.read_file(path, layer=layer, bbox=box, engine="pyogrio", fid_as_index=True)
     except (DataSourceError, DataLayerError) as error:
         raise FileError(f"the {what} cannot be read: {error}") from error
-    return table, info["total_bounds"]
+    # A spatial index returns the rows in an order of its own.
+    return table.sort_index(), info["total_bounds"]
 
 
 def _bounds_in(crs: Any, scene: _Scene) -> Bounds | None:
@@ -341,7 +343,8 @@ def _projected(table: gpd.GeoDataFrame, scene: _Scene, box: Bounds | None) -> gp
     )
 
 
-def _burn(shapes: list[tuple[Any, int]], like: Grid, *, fill: int, dtype: str) -> npt.NDArray[Any]:
+def burn(shapes: list[tuple[Any, int]], like: Grid, *, fill: int, dtype: str) -> npt.NDArray[Any]:
+    """Pairs of a geometry and its value, burned where the posts themselves lie inside."""
     from rasterio.features import rasterize
 
     shape = (like.sizes["y"], like.sizes["x"])

@@ -110,6 +110,18 @@ def unpacked(archive: Path) -> Path:
     return target
 
 
+def listed(archive: Path) -> list[str]:
+    """The names of the files in an archive, with nothing unpacked.
+
+    Raises
+    ------
+    FileError
+        As `unpacked`.
+    """
+    with _clear_errors(archive):
+        return ["/".join(m.parts) for m in _members(archive, read=False)]
+
+
 def _until_exit() -> Path:
     import atexit
 

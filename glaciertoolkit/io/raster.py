@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from glaciertoolkit.errors import FileError, InputError, ParameterError
+from glaciertoolkit.errors import FileError, InputError, ParameterError, reason
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
@@ -70,6 +70,11 @@ def opened(path: str | os.PathLike[str]) -> Iterator[DatasetReader]:
     try:
         source = rasterio.open(name)
     except RasterioError as error:
+        if not is_plain_path(name):
+            raise FileError(
+                f"{name} cannot be opened from its address ({reason(error)}); check the network "
+                "and the address, or download the file and give its path."
+            ) from error
         raise FileError(
             f"the file {name} cannot be opened as an image: it is damaged, truncated or of a "
             "format that GDAL does not know; get it again, or check it with gdalinfo."

@@ -5,6 +5,7 @@ from glaciertoolkit.simulate.gf3 import Gf3Scene, simulate_gf3
 from glaciertoolkit.simulate.gf3_truth import true_gf3_motion, true_map_motion
 from glaciertoolkit.simulate.gf3_write import write_gf3_pair
 from glaciertoolkit.simulate.products import simulate_dem, simulate_outlines
+from glaciertoolkit.simulate.samples import write_samples
 from glaciertoolkit.simulate.scene import simulate_pair
 from glaciertoolkit.simulate.write import write_pair
 
@@ -19,4 +20,5 @@ __all__ = [
     "true_motion",
     "write_gf3_pair",
     "write_pair",
+    "write_samples",
 ]

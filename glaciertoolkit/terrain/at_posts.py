@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,7 +14,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from glaciertoolkit.conventions import describe
-from glaciertoolkit.errors import ParameterError
+from glaciertoolkit.errors import GridError, ParameterError
 from glaciertoolkit.grids import (
     Grid,
     Located,
@@ -24,7 +27,19 @@ from glaciertoolkit.grids import (
     post_transform,
     template_metres,
 )
+from glaciertoolkit.terrain.curvature import (
+    Derivatives,
+    derivatives,
+    plan_curvature,
+    profile_curvature,
+    range_within,
+)
 from glaciertoolkit.terrain.surface import Array, aspect_of, horn, slope_of
+
+ATTRIBUTES = (
+    "elevation", "slope", "aspect", "northness", "eastness", "profile_curvature",
+    "plan_curvature", "relief",
+)  # fmt: skip
 
 FOOTPRINT_CELLS = 8
 """Cells of the working grid across a footprint, where the DEM has that many."""
@@ -39,6 +54,7 @@ def terrain_at_posts(
     *,
     smooth: float | None = None,
     min_coverage: float = 0.5,
+    attributes: Sequence[str] = ("elevation", "slope", "aspect"),
 ) -> xr.Dataset:
     """Elevation, slope and aspect at the posts, of the ground that a template sees.
 
@@ -53,20 +69,26 @@ def terrain_at_posts(
         the template of `like` where it records one, else the spacing of the posts.
     min_coverage : float
         As in `match_raster`.
+    attributes : sequence of str
+        What to return: "elevation", "slope", "aspect", "northness", "eastness",
+        "profile_curvature", "plan_curvature", "relief".
 
     Returns
     -------
     xarray.Dataset
         `elevation` (m), `slope` and `aspect` (degrees; aspect is the direction of steepest
-        descent, clockwise from grid north), float32, (y, x). NaN where the DEM covers less than
-        half of the square. Computed at once.
+        descent, clockwise from grid north); on request `northness` and `eastness` (cosine and
+        sine of the aspect, which average where angles do not), `profile_curvature` and
+        `plan_curvature` (m-1, positive where convex, see `curvature`), of the averaged ground,
+        and `relief` (highest minus lowest elevation in the square, m); float32, (y, x). NaN where
+        the DEM covers less than half of the square. Computed at once.
 
     Raises
     ------
     GridError
         As `match_raster`, or a grid in degrees.
     ParameterError
-        `smooth` is negative.
+        `smooth` is negative, or an unknown attribute.
 
     Notes
     -----
@@ -82,8 +104,13 @@ def terrain_at_posts(
     >>> terrain_at_posts(posts, dem, smooth=60).slope.values.round(3).tolist()
     [[45.0, 45.0], [45.0, 45.0]]
     """
+    unknown = [name for name in attributes if name not in ATTRIBUTES]
+    if unknown or not attributes:
+        raise ParameterError(
+            f"attributes must be some of {', '.join(ATTRIBUTES)}; got {list(attributes)!r}."
+        )
     if is_located(like):
-        return _at_located(like, dem, smooth=smooth, min_coverage=min_coverage)
+        return _at_located(like, dem, smooth, min_coverage, attributes)
     posts = grid_spacing(like)
     if smooth is None:
         smooth = template_metres(like) or float(np.mean(posts))
@@ -97,34 +124,94 @@ def terrain_at_posts(
     heights = match_raster(dem, fine, min_coverage=min_coverage).values
     z = box_mean(heights, tuple(smooth / cell for cell in cells))
     transform = post_transform(fine)
-    gradient = horn(z, transform.a, transform.e)
     take = tuple(
         slice(m, m + (like.sizes[dim] - 1) * n + 1, n)
         for dim, m, n in zip(("y", "x"), margins, parts, strict=True)
     )
-    values = {"elevation": z, "slope": slope_of(*gradient), "aspect": aspect_of(*gradient)}
-    out = xr.Dataset({name: on_posts(v[take], like, name=name) for name, v in values.items()})
+    ground = Ground(heights, z, transform.a, transform.e, tuple(smooth / cell for cell in cells))
+    out = xr.Dataset(
+        {name: on_posts(ground.attribute(name)[take], like, name=name) for name in attributes}
+    )
     out.attrs["smooth"] = float(smooth)
     return describe(out)
 
 
-def _at_located(like: Grid, dem: Any, *, smooth: float | None, min_coverage: float) -> xr.Dataset:
+@dataclass(frozen=True)
+class Ground:
+    """Elevations as they are and averaged, signed spacings, edges of the square in cells."""
+
+    heights: Array
+    z: Array
+    dx: float
+    dy: float
+    widths: tuple[float, ...]
+
+    @cached_property
+    def gradient(self) -> tuple[Array, Array]:
+        """Of the averaged elevations, along x and y."""
+        return horn(self.z, self.dx, self.dy)
+
+    @cached_property
+    def derivatives(self) -> Derivatives:
+        """Of the averaged elevations, first and second."""
+        return derivatives(self.z, self.dx, self.dy)
+
+    def attribute(self, name: str) -> Array:
+        """One of the attributes of `terrain_at_posts`."""
+        if name == "elevation":
+            return self.z
+        if name == "slope":
+            return slope_of(*self.gradient)
+        if name == "aspect":
+            return aspect_of(*self.gradient)
+        if name in ("northness", "eastness"):
+            angle = np.radians(aspect_of(*self.gradient))
+            return np.cos(angle) if name == "northness" else np.sin(angle)
+        if name == "profile_curvature":
+            return profile_curvature(self.derivatives)
+        if name == "plan_curvature":
+            return plan_curvature(self.derivatives)
+        rows, cols = (max(1, round(width / 2)) for width in self.widths)
+        return np.where(
+            np.isnan(self.z), np.float32(np.nan), range_within(self.heights, (rows, cols))
+        )
+
+
+def same_posts(field: Grid, ds: Grid, *, what: str = "the terrain given as dem") -> None:
+    """Raise `GridError` where `field` lies on other posts than the velocity `ds`."""
+    for dim in ("y", "x"):
+        if dim not in field.coords or not np.array_equal(field[dim].values, ds[dim].values):
+            raise GridError(
+                f"{what} lies on other posts than the velocity; make terrain with "
+                "terrain_at_posts(velocity, dem), masks and maps with match_raster or rasterize."
+            )
+
+
+def _at_located(
+    like: Grid,
+    dem: Any,
+    smooth: float | None,
+    min_coverage: float,
+    attributes: Sequence[str],
+) -> xr.Dataset:
     """The terrain of posts that lie askew on the map, by way of a map grid around them."""
     smooth = smooth if smooth is not None else template_metres(like)
     spacing = None if not smooth else smooth / FOOTPRINT_CELLS
     posts = Located.of(like, spacing=spacing)
-    terrain = terrain_at_posts(posts.grid, dem, smooth=smooth, min_coverage=min_coverage)
-    # Directions do not average.
-    aspect = posts.take(terrain["aspect"].fillna(-1).round().astype(np.int16))
-    out = xr.Dataset(
-        {
-            "elevation": posts.take(terrain["elevation"]),
-            "slope": posts.take(terrain["slope"]),
-            "aspect": aspect.where(aspect >= 0).astype(np.float32),
-        }
+    terrain = terrain_at_posts(
+        posts.grid, dem, smooth=smooth, min_coverage=min_coverage, attributes=attributes
     )
+    out = xr.Dataset({name: _taken(posts, terrain[name]) for name in attributes})
     out.attrs["smooth"] = terrain.attrs["smooth"]
     return describe(out)
+
+
+def _taken(posts: Located, field: xr.DataArray) -> xr.DataArray:
+    if field.name != "aspect":
+        return posts.take(field)
+    # Directions do not average.
+    aspect = posts.take(field.fillna(-1).round().astype(np.int16))
+    return aspect.where(aspect >= 0).astype(np.float32)
 
 
 def _fine_grid(like: Grid, parts: tuple[int, ...], margins: tuple[int, ...]) -> xr.Dataset:

@@ -53,7 +53,7 @@ def slope(dem: xr.DataArray) -> xr.DataArray:
     >>> round(float(slope(dem)[2, 2]), 4)
     45.0
     """
-    return _derived(dem, _slope, "slope", variable_attrs("slope"))
+    return derived(dem, _slope, "slope", variable_attrs("slope"))
 
 
 def aspect(dem: xr.DataArray) -> xr.DataArray:
@@ -83,7 +83,7 @@ def aspect(dem: xr.DataArray) -> xr.DataArray:
     >>> float(aspect(dem)[2, 2])
     90.0
     """
-    return _derived(dem, _aspect, "aspect", variable_attrs("aspect"))
+    return derived(dem, _aspect, "aspect", variable_attrs("aspect"))
 
 
 def hillshade(dem: xr.DataArray, *, azimuth: float = 315.0, altitude: float = 45.0) -> xr.DataArray:
@@ -128,7 +128,7 @@ def hillshade(dem: xr.DataArray, *, azimuth: float = 315.0, altitude: float = 45
         float(np.sin(up)),
     )
     attrs = {"units": "1", "long_name": "hillshade"}
-    return _derived(dem, functools.partial(_shade, light=light), "hillshade", attrs)
+    return derived(dem, functools.partial(_shade, light=light), "hillshade", attrs)
 
 
 def horn(z: Array, dx: float, dy: float) -> tuple[Array, Array]:
@@ -178,10 +178,15 @@ def _shade(z: Array, *, dx: float, dy: float, light: tuple[float, float, float])
     return np.maximum(shade, np.float32(0))
 
 
-def _derived(
-    dem: xr.DataArray, kernel: Callable[..., Array], name: str, attrs: dict[str, Any]
+def derived(
+    dem: xr.DataArray,
+    kernel: Callable[..., Array],
+    name: str,
+    attrs: dict[str, Any],
+    *,
+    depth: int = 1,
 ) -> xr.DataArray:
-    """`kernel` over the elevations, chunk by chunk with one post of overlap where they are lazy."""
+    """`kernel` over the elevations, chunk by chunk with an overlap of `depth` where lazy."""
     if set(dem.dims) != {"y", "x"}:
         raise GridError(
             f"the DEM must have the dimensions (y, x); it has {tuple(map(str, dem.dims))}."
@@ -194,7 +199,7 @@ def _derived(
         data = run(dem.values)
     else:
         empty = np.empty((0, 0), np.float32)
-        data = dem.data.map_overlap(run, depth=1, boundary="none", dtype=np.float32, meta=empty)
+        data = dem.data.map_overlap(run, depth=depth, boundary="none", dtype=np.float32, meta=empty)
     out = dem.copy(data=data).rename(name)
     mapping = {"grid_mapping": GRID_MAPPING} if GRID_MAPPING in dem.coords else {}
     out.attrs = {**attrs, **mapping}

@@ -16,9 +16,10 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 CONDA_NAMES = {"jupyter-bokeh": "jupyter_bokeh", "playwright": "playwright-python"}
 IMPORT_NAMES = {"pyyaml": "yaml"}
-# Engines of xarray, GeoPandas and Dask, which find them by name.
-BEHIND_THE_SCENES = {"flox", "h5py", "pyogrio", "zarr", "geoviews"}
+# Engines of xarray, GeoPandas, pandas and Dask, which find them by name.
+BEHIND_THE_SCENES = {"flox", "geoviews", "h5py", "pyogrio", "xlrd", "zarr"}
 CONDA_ONLY = {"python", "pip"}
+OPTIONAL = ("dem",)  # imported where they are used, with a clear sentence where they are missing
 IN_CONDA = ("lab", "test")  # the peers of the benchmarks are installed with pip
 
 
@@ -62,7 +63,8 @@ def imported():
 def test_what_the_package_imports_is_what_it_asks_for():
     """Not what happens to come along with something else."""
     asked = {IMPORT_NAMES.get(r.name, r.name) for r in requirements()}
-    assert imported() - asked == set()
+    extra = {IMPORT_NAMES.get(r.name, r.name) for r in requirements(*OPTIONAL)}
+    assert imported() - asked - extra == set()
     assert asked - imported() - BEHIND_THE_SCENES == set()
 
 
@@ -76,7 +78,7 @@ def test_conda_does_not_let_pip_install_dependencies():
 
 
 @pytest.mark.parametrize(
-    "requirement", requirements("lab", "test", "docs", "bench"), ids=lambda r: r.name
+    "requirement", requirements("lab", "test", "docs", "bench", *OPTIONAL), ids=lambda r: r.name
 )
 def test_every_requirement_has_one_lower_bound_and_a_pin_above_it(requirement):
     assert [s.operator for s in requirement.specifier] == [">="]

@@ -39,6 +39,34 @@ FIGURES = """() => {
   })
 }"""
 
+# The pictures of a figure from below to above, and the bars, by the label of their legend.
+IMAGES = """(i) => {
+  const found = []
+  const walk = (view) => {
+    if (view.model.type === 'Figure') found.push(view.model)
+    for (const child of view.child_views || []) walk(child)
+  }
+  for (const root of Bokeh.index.roots) walk(root)
+  return found[i].renderers.filter((r) => r.glyph?.type === 'Image').map((r) => {
+    const image = r.data_source.data.image[0], mapper = r.glyph.color_mapper
+    return {values: Array.from(image), shape: image.shape, low: mapper.low, high: mapper.high,
+            alpha: r.glyph.global_alpha?.value ?? 1}
+  })
+}"""
+BARS = """(i) => {
+  const found = []
+  const walk = (view) => {
+    if (view.model.type === 'Figure') found.push(view.model)
+    for (const child of view.child_views || []) walk(child)
+  }
+  for (const root of Bokeh.index.roots) walk(root)
+  return found[i].renderers.filter((r) => r.glyph?.type === 'Quad').map((r) => ({
+    visible: r.visible, colour: r.glyph.line_color?.value,
+    top: Array.from(r.data_source.data.top), left: Array.from(r.data_source.data.left),
+    right: Array.from(r.data_source.data.right),
+  }))
+}"""
+
 
 @dataclass
 class Window:
@@ -77,6 +105,41 @@ class Window:
         self.page.mouse.move(px, py, steps=4)
         self.page.mouse.click(px, py)
         self.settle()
+
+    def drag(
+        self, figure: int, begin: tuple[float, float], end: tuple[float, float], *corners: Any
+    ) -> None:
+        """Drag over a figure from one place to another, in data coordinates."""
+        frame = self.figures()[figure]
+
+        def pixel(x: float, y: float) -> tuple[float, float]:
+            (x0, x1), (y0, y1) = frame["xr"], frame["yr"]
+            return (
+                frame["x"] + (x - x0) / (x1 - x0) * frame["w"],
+                frame["y"] + (y1 - y) / (y1 - y0) * frame["h"],
+            )
+
+        self.page.mouse.move(*pixel(*begin), steps=2)
+        self.page.mouse.down()
+        for corner in (*corners, end):
+            self.page.mouse.move(*pixel(*corner), steps=5)
+        self.page.mouse.up()
+
+    def images(self, figure: int) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.page.evaluate(IMAGES, figure)
+        return found
+
+    def bars(self, figure: int) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.page.evaluate(BARS, figure)
+        return found
+
+    def saved(self, button: str, folder: Path) -> Path:
+        """Press a button that saves a file, and give the file."""
+        with self.page.expect_download() as waiting:
+            self.page.get_by_text(button, exact=True).click()
+        path = folder / waiting.value.suggested_filename
+        waiting.value.save_as(path)
+        return path
 
     def text(self) -> str:
         """All that can be read on the page, inside the shadow roots too."""

@@ -9,12 +9,10 @@ import pandas as pd
 import pytest
 import rioxarray  # noqa: F401  (registers .rio)
 import xarray as xr
-import yaml
-from pyproj import CRS
 from shapely.geometry import box
 
-from glaciertoolkit.catalog import DRIVERS, Catalog, open_catalog
-from glaciertoolkit.errors import CatalogError, FileError, ParameterError
+from glaciertoolkit.catalog import Catalog, open_catalog
+from glaciertoolkit.errors import CatalogError, FileError, InputError, ParameterError
 
 GOOD = """
 meta:
@@ -196,22 +194,121 @@ def test_the_built_in_catalog_is_relative_to_where_one_works(tmp_path, monkeypat
         catalog.demo_dem.open()
 
 
-@pytest.mark.parametrize("name", list(open_catalog()))
-def test_every_built_in_entry_says_what_a_user_must_know(name):
-    entry = open_catalog()[name]
-    assert entry.driver in DRIVERS[entry.data_type]
-    needed = ("title", "provider", "variables", "units", "license", "access", "role", "get")
-    for key in needed:
-        assert isinstance(entry.metadata.get(key), str), key
-    if "projection" not in entry.metadata:
-        assert CRS(entry.metadata["crs"]).to_epsg()
-    assert entry.metadata["access"] in ("open", "login", "made")
-    assert not entry.uri.startswith("/")
+def test_an_entry_is_pointed_at_a_file_a_folder_or_a_pattern(catalog, tmp_path):
+    data = tmp_path / "data"
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (data / "dem.tif").rename(elsewhere / "dem.tif")
+    assert not catalog.dem.on_disk
+    for place in (elsewhere, elsewhere / "dem.tif", str(elsewhere / "d*.tif")):
+        assert catalog.dem.open(place, chunks=None).shape == (30, 40)
+        assert catalog.dem.at(place).on_disk
+        assert catalog.point("dem", place).dem.open().shape == (30, 40)
+    assert not catalog.dem.on_disk  # an entry is never changed
+    # another name in the folder: found by its kind
+    (elsewhere / "dem.tif").rename(elsewhere / "n28e086.tif")
+    assert catalog.dem.open(elsewhere).shape == (30, 40)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileError, match=r"'dem': the folder .* holds no file like dem\.tif"):
+        catalog.dem.open(tmp_path / "empty")
+    with pytest.raises(FileError, match=r"'dem': .*gone\.tif is not there"):
+        catalog.dem.open(tmp_path / "gone.tif")
 
 
-def test_the_published_data_set_is_described_by_its_facts():
-    facts = open_catalog().gf3_velocity_qtp.metadata
-    text = yaml.safe_dump(facts)
-    for fact in ("5.85 GB", "26-44 N, 70-100 E", "float32", "12 m", "2019-2020", "0.5 m"):
-        assert fact in text
-    assert facts["access"] == "login"
+def test_several_files_for_one_are_refused(catalog, tmp_path):
+    (tmp_path / "data" / "other.tif").write_bytes((tmp_path / "data" / "dem.tif").read_bytes())
+    with pytest.raises(FileError, match=r"2 files are there .* give it with open\(path=\.\.\.\)"):
+        catalog.dem.open(str(tmp_path / "data" / "*.tif"))
+
+
+def test_paths_follow_the_folder_that_the_catalog_is_put_at(catalog, tmp_path):
+    moved = catalog.at(tmp_path / "data")
+    assert moved.table.open(nrows=1).a.tolist() == [1]
+    assert not catalog.at(tmp_path).table.on_disk
+    with pytest.raises(CatalogError, match="has no entry 'nope'"):
+        catalog.point("nope", tmp_path)
+
+
+def test_searching(tmp_path):
+    catalog = open_catalog().at(tmp_path)
+    lakes = catalog.search(role="mask", text="Lakes bhutan")
+    assert list(lakes) == ["glacial_lakes_bhutan"]
+    assert "water_bodies_hma" in catalog.search(role="mask")
+    assert set(catalog.search(family="snow")) < set(catalog.search(role="covariate"))
+    assert {e.metadata["access"] for e in catalog.search(access="login").values()} == {"login"}
+    assert len(catalog.search(on_disk=True)) == 0
+    assert len(catalog.search(text="no such words")) == 0
+    assert len(catalog.search()) == len(catalog)
+    with pytest.raises(ParameterError, match="role='lake' is not one of image, dem"):
+        catalog.search(role="lake")
+    with pytest.raises(ParameterError, match="access='free' is not one of open"):
+        catalog.search(access="free")
+
+
+def test_the_catalog_as_a_table():
+    frame = open_catalog().to_frame()
+    assert frame.loc["glacial_lakes_bhutan", "role"] == "mask, covariate"
+    assert frame.loc["rgi7_outlines", "doi"] == "10.5067/F6JMOVY5NAVZ"
+    assert not frame.on_disk.any()
+
+
+def test_an_entry_shows_itself():
+    entry = open_catalog().greenland_melt
+    assert "classes: 0 (no_melt), 1 (melt)" in repr(entry)
+    assert "<th style='text-align:left'>variables</th>" in entry._repr_html_()
+    assert "<Entry copernicus_dem_online: RasterDataset, online>" in repr(
+        open_catalog().copernicus_dem_online
+    )
+
+
+def test_a_reader_that_does_not_exist(tmp_path):
+    (tmp_path / "a.tif").write_bytes(b"")
+    (tmp_path / "own.yaml").write_text(ENTRY + "  metadata: {reader: magic}\n")
+    with pytest.raises(CatalogError, match="reader 'magic' is not one of raster, series"):
+        open_catalog(tmp_path / "own.yaml")["a"].open()
+
+
+def test_the_command_line_filters_and_shows_one(monkeypatch, capsys, tmp_path):
+    from glaciertoolkit import cli
+
+    def run(*words):
+        monkeypatch.setattr("sys.argv", ["glaciertoolkit", "catalog", *words])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        return stop.value.code, capsys.readouterr()
+
+    code, shown = run("--role", "outline", "--folder", str(tmp_path))
+    assert code == 0
+    assert "qilian_outlines_2015" in shown.out
+    assert "snow_depth_tp" not in shown.out
+    code, shown = run("--entry", "qilian_outlines_2015")
+    assert "The title says 2015, the images that were used are of 2018." in shown.out
+    code, shown = run("--text", "zzz")
+    assert "No entry fits" in shown.out
+    code, shown = run("--entry", "qilian")
+    assert code == 1
+    assert "has no entry 'qilian'; did you mean" in shown.err
+
+
+def test_an_option_that_a_reader_does_not_take(tmp_path):
+    from glaciertoolkit.simulate import write_samples
+
+    write_samples(tmp_path, names=["snow_depth_tp", "station_record"])
+    catalog = open_catalog().at(tmp_path)
+    with pytest.raises(ParameterError, match=r"reader series does not take that option .*'colour'"):
+        catalog.snow_depth_tp.open(colour="red")
+    assert catalog.station_record.open(elevation=5000.0).elevation == 5000
+
+
+def test_the_only_field_of_a_file_takes_the_name_in_the_catalog(tmp_path):
+    grid = xr.Dataset(
+        {"Band1": (("lat", "lon"), np.array([[0, 1, 255]], "uint8"))},
+        {"lat": [70.0], "lon": [-50.0, -49.0, -48.0]},
+    )
+    grid.to_netcdf(tmp_path / "melt_1985182.nc", engine="h5netcdf")
+    melt = open_catalog().greenland_melt.open(tmp_path, pattern="melt_%Y%j.nc").melt
+    assert melt.attrs["flag_meanings"] == "no_melt melt"
+    np.testing.assert_array_equal(melt.values, [[[0, 1, np.nan]]])
+    assert str(melt.time.values[0]).startswith("1985-07-01")
+    with pytest.raises(InputError, match="variable melt of the catalog entry 'greenland_melt'"):
+        open_catalog().greenland_melt.open(tmp_path / "melt_1985182.nc", nodata=None).load()
