@@ -23,10 +23,15 @@ def scene() -> xr.Dataset:
 
 
 def figures(element: Any) -> list[Any]:
+    """The figures of an element, from left to right."""
     import holoviews as hv
-    from bokeh.models import Plot
+    from bokeh.models import GridPlot
 
-    return list(hv.render(element, backend="bokeh").select({"type": Plot}))
+    shown = hv.render(element, backend="bokeh")
+    grid = list(shown.select({"type": GridPlot}))
+    if not grid:
+        return [shown]
+    return [figure for figure, _, _ in sorted(grid[0].children, key=lambda child: child[1:3])]
 
 
 def test_speed_by_elevation_and_hypsometry(scene: xr.Dataset) -> None:
