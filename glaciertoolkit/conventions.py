@@ -135,6 +135,8 @@ VARIABLES: dict[str, Variable] = {
     "dy_geometry": Variable("m", "offset that the orbits make at the reference height, along y"),
     "dx_streaks": Variable("m", "streaks removed from dx"),
     "dy_streaks": Variable("m", "streaks removed from dy"),
+    "dx_stripes": Variable("m", "stripes removed from dx"),
+    "dy_stripes": Variable("m", "stripes removed from dy"),
     "dz": Variable("m", "vertical displacement, upwards, as the slope of the surface implies"),
     "range_offset": Variable("m", "corrected offset in slant range, away from the radar"),
     "azimuth_offset": Variable("m", "corrected offset along the track, in the direction of flight"),

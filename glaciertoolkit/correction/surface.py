@@ -145,8 +145,6 @@ class Frame:
             return relative if name == ELEVATION else relative**2
         if name in SLOPES:
             return terrain[name]
-        if name.startswith(SPLINE):
-            return self._radial(x, y, self.centres[int(name.removeprefix(SPLINE))])
         xn, yn = (x - self.x[0]) / self.x[1], (y - self.y[0]) / self.y[1]
         if name in BASELINE:
             # Metres of slant range per kilometre of perpendicular baseline.
@@ -156,18 +154,23 @@ class Frame:
         i, j = _powers(name)
         return xn**i * yn**j
 
-    def _radial(self, x: Any, y: Any, centre: Array) -> Any:
-        """``r^2 log(r)``, alike in all directions: a plate has no axes."""
+    def _radial(self, x: Array, y: Array, centres: Array) -> Array:
+        """``r^2 log(r)`` (points, centres), alike in all directions: a plate has no axes."""
         unit = max(self.x[1], self.y[1])
-        square = ((x - centre[0]) / unit) ** 2 + ((y - centre[1]) / unit) ** 2
-        return 0.5 * square * np.log(np.maximum(square, 1e-300))
+        square = ((x[:, None] - centres[:, 0]) / unit) ** 2
+        square += ((y[:, None] - centres[:, 1]) / unit) ** 2
+        return np.asarray(0.5 * square * np.log(np.maximum(square, 1e-300)))
 
     def design(self, terms: Sequence[str], x: Array, y: Array, terrain: Terrain) -> Array:
         """The design matrix (points, terms)."""
-        shape = np.broadcast_shapes(x.shape, y.shape)
-        out = np.empty((int(np.prod(shape)), len(terms)))
+        out = np.empty((x.size, len(terms)))
+        radial = [k for k, name in enumerate(terms) if name.startswith(SPLINE)]
+        if radial:
+            numbers = [int(terms[k].removeprefix(SPLINE)) for k in radial]
+            out[:, radial] = self._radial(x, y, self.centres[numbers])
         for k, name in enumerate(terms):
-            out[:, k] = self.term(name, x, y, terrain)
+            if not name.startswith(SPLINE):
+                out[:, k] = self.term(name, x, y, terrain)
         return out
 
 
