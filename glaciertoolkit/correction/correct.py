@@ -17,6 +17,7 @@ from glaciertoolkit.correction.points import (
     FOLDS,
     Points,
     require_computed,
+    sample,
     spatial_folds,
 )
 from glaciertoolkit.correction.relief import (
@@ -277,9 +278,9 @@ def _scale_errors(ds: xr.Dataset) -> xr.Dataset:
         return ds
     out = ds.copy()
     scales = []
+    some = sample(ds, [f"d{axis}_{kind}" for axis in COMPONENTS for kind in ("holdout", "error")])
     for axis in COMPONENTS:
-        residual = np.asarray(ds[f"d{axis}_holdout"].values, float)
-        error = np.asarray(ds[f"d{axis}_error"].values, float)
+        residual, error = (some[f"d{axis}_{k}"].astype(float) for k in ("holdout", "error"))
         z = (residual / error)[np.isfinite(residual / error)]
         scales.append(nmad(z) if z.size >= LEAST_FOR_SCALE else 1.0)
         out[f"d{axis}_error"] = (ds[f"d{axis}_error"] * np.float32(scales[-1])).astype(np.float32)

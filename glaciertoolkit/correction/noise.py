@@ -326,7 +326,7 @@ def _above(ds: xr.Dataset, least: dict[str, float]) -> xr.Dataset:
             low = low.compute()
         low &= np.isfinite(out["dx"])
         flag = out["flag"] | low.astype(np.uint32) * np.uint32(why)
-        out = out.assign({k: out[k].where(~low) for k in ("dx", "dy")}, flag=flag)
+        out = out.assign({k: out[k].where(~low) for k in ("dx", "dy")} | {"flag": flag})
     return out
 
 

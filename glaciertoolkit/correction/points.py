@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,10 @@ TARGETS = 64
 
 BAND = 512
 """Rows of posts that are read at once: those of a tile of the noise filter."""
+
+
+SAMPLE = 4_000_000
+"""Posts that are enough for the statistics of a scene."""
 
 
 @dataclass(frozen=True)
@@ -196,6 +200,35 @@ def _bands(
             yield first, {k: v[:whole] for k, v in kept.items()}
             first += whole
             kept = {k: v[whole:] for k, v in kept.items()}
+
+
+def sample(ds: xr.Dataset, names: Sequence[str], *, most: int = SAMPLE) -> dict[str, Any]:
+    """Values of some fields at the same posts, flat: of all posts, or of about `most` of many.
+
+    Of a large scene whole tiles of the noise filter are taken, evenly over it: every post of a
+    lazy field that depends on a tile costs as much as the tile.
+    """
+    import dask
+
+    rows, columns = (range(0, ds.sizes[k], BAND) for k in ("y", "x"))
+    every = max(1, ds.sizes["y"] * ds.sizes["x"] // most)
+    # Neighbouring rows of tiles start elsewhere, so that no column of tiles is left out.
+    tiles = [
+        (i, j)
+        for k, i in enumerate(rows)
+        for m, j in enumerate(columns)
+        if (m + k * (every // 2 + 1)) % every == 0
+    ]
+    parts = [
+        ds[name].isel(y=slice(i, i + BAND), x=slice(j, j + BAND)).data
+        for i, j in tiles
+        for name in names
+    ]
+    computed = dask.compute(*parts)
+    return {
+        name: np.concatenate([np.ravel(v) for v in computed[k :: len(names)]])
+        for k, name in enumerate(names)
+    }
 
 
 def _one_a_cell(

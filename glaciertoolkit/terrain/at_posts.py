@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from glaciertoolkit.conventions import describe
-from glaciertoolkit.errors import ParameterError
+from glaciertoolkit.errors import GlacierToolkitWarning, GridError, ParameterError
 from glaciertoolkit.grids import (
     Grid,
     Located,
@@ -28,6 +29,9 @@ from glaciertoolkit.terrain.surface import Array, aspect_of, horn, slope_of
 
 FOOTPRINT_CELLS = 8
 """Cells of the working grid across a footprint, where the DEM has that many."""
+
+BAND = 1 << 22
+"""Posts that are brought to the working grid at once: a whole scene would take gigabytes there."""
 
 KNOWN = 0.5
 """Least share of a footprint with an elevation."""
@@ -94,18 +98,64 @@ def terrain_at_posts(
     cells = tuple(p / n for p, n in zip(posts, parts, strict=True))
     margins = tuple(math.ceil(smooth / 2 / cell) + 1 for cell in cells)
     fine = _fine_grid(like, parts, margins)
-    heights = match_raster(dem, fine, min_coverage=min_coverage).values
-    z = box_mean(heights, tuple(smooth / cell for cell in cells))
-    transform = post_transform(fine)
-    gradient = horn(z, transform.a, transform.e)
-    take = tuple(
-        slice(m, m + (like.sizes[dim] - 1) * n + 1, n)
-        for dim, m, n in zip(("y", "x"), margins, parts, strict=True)
-    )
-    values = {"elevation": z, "slope": slope_of(*gradient), "aspect": aspect_of(*gradient)}
-    out = xr.Dataset({name: on_posts(v[take], like, name=name) for name, v in values.items()})
+    names = ("elevation", "slope", "aspect")
+    values = {
+        name: np.full((like.sizes["y"], like.sizes["x"]), np.nan, np.float32) for name in names
+    }
+    outside: GridError | None = None
+    bands = _bands(like)
+    for rows in bands:
+        (n, _), (m, _) = parts, margins
+        part = fine.isel(y=slice(rows.start * n, (rows.stop - 1) * n + 2 * m + 1))
+        try:
+            # One band says what is missing of it; of several, all together.
+            z = match_raster(dem, part, min_coverage=min_coverage if len(bands) == 1 else 0.0)
+        except GridError as error:
+            if len(bands) == 1:
+                raise
+            outside = error
+            continue
+        height = box_mean(z.values, tuple(smooth / cell for cell in cells))
+        transform = post_transform(part)
+        gradient = horn(height, transform.a, transform.e)
+        take = tuple(
+            slice(margin, margin + (count - 1) * each + 1, each)
+            for count, margin, each in zip(
+                (rows.stop - rows.start, like.sizes["x"]), margins, parts, strict=True
+            )
+        )
+        found = (height, slope_of(*gradient), aspect_of(*gradient))
+        for name, field in zip(names, found, strict=True):
+            values[name][rows] = field[take]
+    if len(bands) > 1:
+        _check_known(values["elevation"], min_coverage, outside)
+    out = xr.Dataset({name: on_posts(v, like, name=name) for name, v in values.items()})
     out.attrs["smooth"] = float(smooth)
     return describe(out)
+
+
+def _bands(like: Grid) -> list[slice]:
+    """Rows of posts that are worked on together."""
+    rows = max(64, BAND // like.sizes["x"])
+    return [
+        slice(first, min(first + rows, like.sizes["y"]))
+        for first in range(0, like.sizes["y"], rows)
+    ]
+
+
+def _check_known(
+    elevation: npt.NDArray[np.float32], least: float, outside: GridError | None
+) -> None:
+    """What `match_raster` says of a grid, said of all bands together."""
+    share = float(np.isfinite(elevation).mean())
+    if not share and outside is not None:
+        raise outside
+    if share < least:
+        warnings.warn(
+            f"the elevation model has a value at only {share:.0%} of the posts.",
+            GlacierToolkitWarning,
+            stacklevel=3,
+        )
 
 
 def _at_located(like: Grid, dem: Any, *, smooth: float | None, min_coverage: float) -> xr.Dataset:
