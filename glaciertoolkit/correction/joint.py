@@ -15,7 +15,7 @@ from glaciertoolkit.correction.points import Points, Targets, select_points
 from glaciertoolkit.correction.relief import Relief, significant
 from glaciertoolkit.correction.selection import fit_wanted
 from glaciertoolkit.correction.subtract import subtract
-from glaciertoolkit.correction.surface import Estimator, Order, Surface
+from glaciertoolkit.correction.surface import AUTO, Estimator, Order, Surface
 from glaciertoolkit.errors import GlacierToolkitWarning
 
 Removed = tuple[xr.Dataset, Surface | None, Points | None]
@@ -67,12 +67,14 @@ class JointFit:
             with warnings.catch_warnings():
                 # The second fit repeats whatever the first one has to say.
                 warnings.simplefilter("ignore", GlacierToolkitWarning)
-                first = self._surface(points, targets, screened)
+                first = self._surface(
+                    points, targets, screened, 2 if self.order == AUTO else self.order
+                )
             residual = subtract(screened, first, terrain=self._terrain(first))
             valid = np.isfinite(filter_noise(residual, **self.filters)["dx"])
             screened = screened.assign({k: screened[k].where(valid) for k in ("dx", "dy")})
             points, targets = self._select(screened)
-        return self._surface(points, targets, screened), points
+        return self._surface(points, targets, screened, self.order), points
 
     def _terrain(self, surface: Surface) -> dict[str, xr.DataArray]:
         return self.relief.terrain if surface.relief else {}
@@ -80,9 +82,11 @@ class JointFit:
     def _select(self, ds: xr.Dataset) -> tuple[Points, Targets]:
         return select_points(ds, stable=self.ground, terrain=self.relief.terrain, folds=self.folds)
 
-    def _surface(self, points: Points, targets: Targets, ds: xr.Dataset) -> Surface:
+    def _surface(
+        self, points: Points, targets: Targets, ds: xr.Dataset, order: Order | None
+    ) -> Surface:
         """The surface through the points; a term that only mends the orbits must be significant."""
-        order = self.order if self.deformation else None
+        order = order if self.deformation else None
 
         def through(terms: tuple[str, ...]) -> Surface:
             wanted = Wanted(order, terms, self.relief.sine, self.estimator)

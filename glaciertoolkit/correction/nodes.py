@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -50,24 +49,16 @@ class Nodes:
         rows = [function(x, np.full_like(x, y)) for y in lines["y"]]
         return cls(_bordered(np.array(rows)), starts["y"], starts["x"])
 
-    def at(self, y: xr.DataArray, x: xr.DataArray) -> xr.DataArray:
-        """The field at all combinations of y and x (m), lazy where those are lazy.
+    def at(self, y: Array, x: Array) -> Array:
+        """The field at all combinations of y and x (m).
 
         Notes
         -----
         Cubic convolution (Keys 1981), a = -1/2: it passes through the nodes and reproduces
         parabolas. Each post is computed alone, so no chunk changes it.
         """
-        if x.chunks is None and y.chunks is None:
-            return xr.DataArray(self._block(y.values, x.values), dims=("y", "x"))
-        import dask.array as da
-
-        field = da.blockwise(self._block, "yx", y.data, "y", x.data, "x", dtype=np.float64)
-        return xr.DataArray(field, dims=("y", "x"))
-
-    def _block(self, y: Any, x: Any) -> Array:
-        row, wy = self._taps(np.asarray(y, float), *self.y, self.values.shape[0])
-        column, wx = self._taps(np.asarray(x, float), *self.x, self.values.shape[1])
+        row, wy = self._taps(y, *self.y, self.values.shape[0])
+        column, wx = self._taps(x, *self.x, self.values.shape[1])
         low, high = int(row.min()), int(row.max()) + 4
         across = wx[0] * self.values[low:high, column]
         for k in range(1, 4):

@@ -266,37 +266,38 @@ class Surface:
             rest = tuple(t for t in terms if t in RELIEF)
             position = tuple(t for t in terms if t not in RELIEF)
             k = [self.terms.index(t) for t in position]
-            nodes = Nodes.of(ds, NODES, lambda x, y: (
-                self.frame.design(position, x, y, {}) @ self.coefficients[component, k]
-            ))  # fmt: skip
+            nodes = Nodes.of(
+                ds,
+                NODES,
+                lambda x, y: (
+                    self.frame.design(position, x, y, {}) @ self.coefficients[component, k]
+                ),
+            )
 
-        def total(ds: xr.Dataset, terrain: Terrain) -> xr.DataArray:
-            x, y = _positions(ds)
-            out = xr.zeros_like(ds["dx"], dtype=np.float64) if nodes is None else nodes.at(y, x)
+        def total(y: Array, x: Array, terrain: Terrain) -> Array:
+            out = np.zeros((y.size, x.size)) if nodes is None else nodes.at(y[:, 0], x[0])
             for name in rest:
                 k = self.terms.index(name)
-                value = self.frame.term(name, x, y, terrain)
-                out = out + self.coefficients[component, k] * value
+                out += self.coefficients[component, k] * self.frame.term(name, x, y, terrain)
             return out
 
-        return _by_rows(total, ds, terrain)
+        return _on_posts(total, ds, terrain)
 
     def variance(self, ds: xr.Dataset, component: int, terrain: Terrain) -> xr.DataArray:
         """Variance of the fitted surface at the posts (m2), float32, lazy where `ds` is lazy."""
         if self.basis == TPS:
             return self._spline_variance(ds, component, terrain)
 
-        def total(ds: xr.Dataset, terrain: Terrain) -> xr.DataArray:
-            x, y = _positions(ds)
+        def total(y: Array, x: Array, terrain: Terrain) -> Array:
             columns = [self.frame.term(name, x, y, terrain) for name in self.terms]
-            out = xr.zeros_like(ds["dx"], dtype=np.float64)
+            out = np.zeros((y.size, x.size))
             for i, left in enumerate(columns):
                 for j, right in enumerate(columns[: i + 1]):
                     factor = self.covariance[component, i, j] * (1 if i == j else 2)
-                    out = out + factor * (left * right)
-            return out.clip(0)
+                    out += factor * (left * right)
+            return np.asarray(out.clip(0))
 
-        return _by_rows(total, ds, terrain)
+        return _on_posts(total, ds, terrain)
 
     def _spline_variance(self, ds: xr.Dataset, component: int, terrain: Terrain) -> xr.DataArray:
         """Variance where the terms of position are too many to go through post by post.
@@ -318,18 +319,17 @@ class Surface:
             t: Nodes.of(ds, VARIANCE_NODES, shared(t)) for t in self.relief
         }
 
-        def total(ds: xr.Dataset, terrain: Terrain) -> xr.DataArray:
-            x, y = _positions(ds)
-            out = fields[""].at(y, x)
+        def total(y: Array, x: Array, terrain: Terrain) -> Array:
+            out = fields[""].at(y[:, 0], x[0])
             columns = {t: self.frame.term(t, x, y, terrain) for t in self.relief}
             for t, column in columns.items():
-                out = out + 2 * column * fields[t].at(y, x)
+                out += 2 * column * fields[t].at(y[:, 0], x[0])
                 for other, value in columns.items():
                     factor = covariance[self.terms.index(t), self.terms.index(other)]
-                    out = out + factor * (column * value)
-            return out.clip(0)
+                    out += factor * (column * value)
+            return np.asarray(out.clip(0))
 
-        return _by_rows(total, ds, terrain)
+        return _on_posts(total, ds, terrain)
 
     def diagnostics(self) -> Mapping[str, Any]:
         """Small variables that describe the fit, ready for `Dataset.assign`."""
@@ -423,34 +423,36 @@ class Surface:
         return found
 
 
-Field = Callable[[xr.Dataset, Terrain], xr.DataArray]
+Field = Callable[[Array, Array, Terrain], Array]
+"""Called with y (n, 1) and x (1, m) in metres and the terrain there; returns (n, m)."""
 
 
-def _by_rows(function: Field, ds: xr.Dataset, terrain: Terrain) -> xr.DataArray:
-    """A field over the posts in single precision; in memory some rows at a time.
+def _on_posts(function: Field, ds: xr.Dataset, terrain: Terrain) -> xr.DataArray:
+    """A field over the posts in single precision, lazy where `ds` is lazy.
 
-    In double precision the terms of a large scene would take gigabytes.
+    It is computed some rows at a time: in double precision the terms of a large scene, or of a
+    large chunk in each of many threads, would take gigabytes.
     """
-    if ds["dx"].chunks is not None:
-        return function(ds, terrain).transpose("y", "x").astype(np.float32).drop_attrs()
-    posts = ds[["dx"]]
-    out = np.empty((ds.sizes["y"], ds.sizes["x"]), np.float32)
-    for first in range(0, ds.sizes["y"], ROWS):
-        part = {"y": slice(first, first + ROWS)}
-        here = {name: value.isel(part) for name, value in terrain.items()}
-        out[part["y"]] = function(posts.isel(part), here).transpose("y", "x").values
-    return ds["dx"].copy(data=out).drop_attrs()
+    names = tuple(terrain)
 
+    def block(y: Array, x: Array, *values: Any) -> npt.NDArray[np.float32]:
+        out = np.empty((y.size, x.size), np.float32)
+        for first in range(0, y.size, ROWS):
+            rows = slice(first, first + ROWS)
+            here = dict(zip(names, (value[rows] for value in values), strict=True))
+            out[rows] = function(y[rows, None], x[None, :], here)
+        return out
 
-def _positions(ds: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
-    """x and y of the posts, chunked like `ds` so that what is made of them stays lazy."""
-    import dask.array as da
+    lines = [np.asarray(ds[k].values, float) for k in ("y", "x")]
+    ground = [terrain[name].transpose("y", "x") for name in names]
+    chunks = ds["dx"].chunksizes
+    if not chunks:
+        data: Any = block(*lines, *(g.values for g in ground))
+    else:
+        import dask.array as da
 
-    found = []
-    for name in ("x", "y"):
-        values: Any = np.asarray(ds[name].values, float)
-        chunks = ds["dx"].chunksizes.get(name)
-        if chunks:
-            values = da.from_array(values, chunks=(chunks,))
-        found.append(xr.DataArray(values, dims=name))
-    return found[0], found[1]
+        y, x = (da.from_array(v, chunks=(chunks[k],)) for v, k in zip(lines, "yx", strict=True))
+        given = [part for g in ground for part in (g.chunk(chunks).data, "yx")]
+        data = da.blockwise(block, "yx", y, "y", x, "x", *given, dtype=np.float32)
+    coords = {k: ds.coords[k] for k in ds["dx"].coords}
+    return xr.DataArray(data, coords, ("y", "x"), name=ds["dx"].name)
