@@ -73,7 +73,7 @@ def remove_deformation(
     estimator = estimator_of(ds, loss=loss, weighted=weighted)
     require_computed(ds)
     ground = as_stable(stable, ds)
-    points, targets = select_points(ds, stable=ground, terrain={})
+    points, targets = select_points(ds, stable=ground, terrain={}, errors=weighted)
     surface = fit_wanted(points, targets, ds, Wanted(order, (), estimator=estimator))
     return subtract(ds, surface, terrain={}).assign(stable=ground)
 

@@ -80,7 +80,13 @@ class JointFit:
         return self.relief.terrain if surface.relief else {}
 
     def _select(self, ds: xr.Dataset) -> tuple[Points, Targets]:
-        return select_points(ds, stable=self.ground, terrain=self.relief.terrain, folds=self.folds)
+        return select_points(
+            ds,
+            stable=self.ground,
+            terrain=self.relief.terrain,
+            folds=self.folds,
+            errors=self.estimator.weighted,
+        )
 
     def _surface(
         self, points: Points, targets: Targets, ds: xr.Dataset, order: Order | None

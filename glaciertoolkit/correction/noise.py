@@ -60,8 +60,9 @@ class NoiseParameters:
         """Posts around a tile that can change what happens inside it."""
         # Two tests a stride, each looking RADIUS strides far, one after the other; then the
         # direction, the strain, and what each further step looks at.
-        apart = max(self.strides[-1])
-        reach = 2 * RADIUS * PASSES * sum(max(s) for s in self.strides) + 2 * RADIUS * apart
+        further = (self.turn is not None) + bool(np.isfinite(self.strain))
+        reach = 2 * RADIUS * PASSES * sum(max(s) for s in self.strides)
+        reach += further * RADIUS * max(self.strides[-1])
         return reach + max(self.island) + self.fill + self.smooth + 1
 
 

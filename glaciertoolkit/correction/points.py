@@ -23,7 +23,10 @@ TARGETS = 64
 """Posts along an edge at which the leverage of a fit is looked at."""
 
 BAND = 512
-"""Rows of posts that are read at once: those of a tile of the noise filter."""
+"""Rows of posts that are read at once, or a multiple: those of a tile of the noise filter."""
+
+TOGETHER = 12_000_000
+"""Posts that are read at once, at most; with more, fewer tiles are made anew for their neighbours."""
 
 
 SAMPLE = 4_000_000
@@ -127,19 +130,21 @@ def _dealt(y: Any, x: Any, folds: int) -> tuple[npt.NDArray[np.int8], npt.NDArra
 
 
 def select_points(
-    ds: xr.Dataset, *, stable: xr.DataArray, terrain: Terrain, folds: int = FOLDS
-) -> tuple[Points, Targets]:
+    ds: xr.Dataset, *, stable: xr.DataArray, terrain: Terrain, folds: int = FOLDS,
+    errors: bool = False,
+) -> tuple[Points, Targets]:  # fmt: skip
     """One valid stable post per template-sized cell, that closest to the cell's centre.
 
     Also posts over the whole scene that have a displacement. The scene is read once, some rows at
-    a time.
+    a time; the errors of tracking only where they are wanted.
     """
+    names = ("dx", "dy", *(("dx_error", "dy_error") if errors else ()))
     cell = template_posts(ds)
     every = {k: max(1, ds.sizes[k] // TARGETS) for k in ("y", "x")}
     columns = np.arange(ds.sizes["x"])[every["x"] // 2 :: every["x"]]
     chosen: list[tuple[npt.NDArray[Any], ...]] = []
     targets: list[tuple[npt.NDArray[Any], ...]] = []
-    for first, band in _bands(ds, stable, terrain, cell[0]):
+    for first, band in _bands(ds, names, stable, terrain, cell[0]):
         valid = np.isfinite(band["dx"]) & np.isfinite(band["dy"])
         for name in terrain:
             valid &= np.isfinite(band[name])
@@ -177,7 +182,7 @@ def select_points(
 
 
 def _bands(
-    ds: xr.Dataset, stable: xr.DataArray, terrain: Terrain, cell: int
+    ds: xr.Dataset, names: Sequence[str], stable: xr.DataArray, terrain: Terrain, cell: int
 ) -> Iterator[tuple[int, dict[str, npt.NDArray[Any]]]]:
     """The fields in bands of whole cells: first row, and rows of each field.
 
@@ -185,17 +190,17 @@ def _bands(
     """
     import dask
 
-    names = [k for k in ("dx", "dy", "dx_error", "dy_error") if k in ds]
     rows, first = ds.sizes["y"], 0
+    band = BAND * max(1, TOGETHER // (BAND * ds.sizes["x"]))
     kept: dict[str, npt.NDArray[Any]] = {}
-    for start in range(0, rows, BAND):
-        part = {"y": slice(start, start + BAND)}
+    for start in range(0, rows, band):
+        part = {"y": slice(start, start + band)}
         lazy = [ds[k].isel(part).data for k in names]
         lazy += [value.isel(part).data for value in (*terrain.values(), stable)]
         read = dict(zip((*names, *terrain, "stable"), dask.compute(*lazy), strict=True))
         kept = {k: np.concatenate([kept[k], v]) if kept else np.asarray(v) for k, v in read.items()}
         ready = len(kept["dx"])
-        whole = ready if start + BAND >= rows else ready // cell * cell
+        whole = ready if start + band >= rows else ready // cell * cell
         if whole:
             yield first, {k: v[:whole] for k, v in kept.items()}
             first += whole

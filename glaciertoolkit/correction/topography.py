@@ -88,7 +88,7 @@ def remove_topography(
     elevation = relief.elevation
     assert elevation is not None
     if not relief.optional:
-        points, targets = select_points(out, stable=ground, terrain=relief.terrain)
+        points, targets = select_points(out, stable=ground, terrain=relief.terrain, errors=weighted)
         wanted = Wanted(None, relief.terms, relief.sine, estimator)
         surface = fit_surface(points, targets, out, wanted)
         if not surface.relief:
@@ -105,11 +105,13 @@ def at_posts(ds: xr.Dataset, dem: Any, *, slopes: bool = False) -> dict[str, xr.
 
     Tracking measures the mean offset over the template, so its elevation is a mean too.
     """
-    from glaciertoolkit.terrain import terrain_at_posts
+    from glaciertoolkit.terrain.at_posts import elevation_at_posts, terrain_at_posts
 
-    terrain = terrain_at_posts(ds, dem)
-    found = {ELEVATION: terrain[ELEVATION]}
-    if slopes:
+    if not slopes:
+        found = {ELEVATION: elevation_at_posts(ds, dem)}
+    else:
+        terrain = terrain_at_posts(ds, dem)
+        found = {ELEVATION: terrain[ELEVATION]}
         # Level ground faces nowhere.
         aspect = np.radians(terrain["aspect"].fillna(0.0))
         steepness = np.tan(np.radians(terrain["slope"]))

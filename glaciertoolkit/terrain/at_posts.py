@@ -30,6 +30,8 @@ from glaciertoolkit.terrain.surface import Array, aspect_of, horn, slope_of
 FOOTPRINT_CELLS = 8
 """Cells of the working grid across a footprint, where the DEM has that many."""
 
+NAMES = ("elevation", "slope", "aspect")
+
 BAND = 1 << 22
 """Posts that are brought to the working grid at once: a whole scene would take gigabytes there."""
 
@@ -86,6 +88,17 @@ def terrain_at_posts(
     >>> terrain_at_posts(posts, dem, smooth=60).slope.values.round(3).tolist()
     [[45.0, 45.0], [45.0, 45.0]]
     """
+    return _terrain(like, dem, NAMES, smooth=smooth, min_coverage=min_coverage)
+
+
+def elevation_at_posts(like: Grid, dem: str | os.PathLike[str] | Grid) -> xr.DataArray:
+    """The elevation of `terrain_at_posts` alone: a third of the memory."""
+    return _terrain(like, dem, NAMES[:1], smooth=None, min_coverage=0.5)["elevation"]
+
+
+def _terrain(
+    like: Grid, dem: Any, names: tuple[str, ...], *, smooth: float | None, min_coverage: float
+) -> xr.Dataset:
     if is_located(like):
         return _at_located(like, dem, smooth=smooth, min_coverage=min_coverage)
     posts = grid_spacing(like)
@@ -98,7 +111,6 @@ def terrain_at_posts(
     cells = tuple(p / n for p, n in zip(posts, parts, strict=True))
     margins = tuple(math.ceil(smooth / 2 / cell) + 1 for cell in cells)
     fine = _fine_grid(like, parts, margins)
-    names = ("elevation", "slope", "aspect")
     values = {
         name: np.full((like.sizes["y"], like.sizes["x"]), np.nan, np.float32) for name in names
     }
@@ -116,15 +128,17 @@ def terrain_at_posts(
             outside = error
             continue
         height = box_mean(z.values, tuple(smooth / cell for cell in cells))
-        transform = post_transform(part)
-        gradient = horn(height, transform.a, transform.e)
         take = tuple(
             slice(margin, margin + (count - 1) * each + 1, each)
             for count, margin, each in zip(
                 (rows.stop - rows.start, like.sizes["x"]), margins, parts, strict=True
             )
         )
-        found = (height, slope_of(*gradient), aspect_of(*gradient))
+        found = [height]
+        if len(names) > 1:
+            transform = post_transform(part)
+            gradient = horn(height, transform.a, transform.e)
+            found += [slope_of(*gradient), aspect_of(*gradient)]
         for name, field in zip(names, found, strict=True):
             values[name][rows] = field[take]
     if len(bands) > 1:
