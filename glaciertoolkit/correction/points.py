@@ -26,7 +26,7 @@ BAND = 512
 """Rows of posts that are read at once, or a multiple: those of a tile of the noise filter."""
 
 TOGETHER = 12_000_000
-"""Posts that are read at once, at most; with more, fewer tiles are made anew for their neighbours."""
+"""Posts that are read at once, at most; of fewer bands fewer tiles are needed twice."""
 
 
 SAMPLE = 4_000_000
