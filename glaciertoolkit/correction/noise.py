@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -356,7 +357,8 @@ def _parameters(
         ("fill", fill, 0, 25),
         ("smooth", smooth, 0, 10),
     ):
-        if not low <= value <= high:
+        number = isinstance(value, Real) and not isinstance(value, bool)
+        if not (number and low <= value <= high):
             raise ParameterError(f"{name} must lie between {low} and {high}; got {value!r}.")
     for name, value in (("fill", fill), ("smooth", smooth)):
         if value != int(value):

@@ -247,6 +247,8 @@ def test_missing_posts_get_no_new_bits() -> None:
         ({"max_turn": 0}, "max_turn must lie"),
         ({"max_strain": -1.0}, "max_strain must be a positive"),
         ({"fill": 99}, "fill must lie"),
+        ({"fill": None}, "fill must lie"),
+        ({"max_turn": "30"}, "max_turn must lie"),
         ({"fill": 1.5}, "fill must be a whole number"),
         ({"smoothing": "bilateral"}, "smoothing must be one of"),
         ({"smooth": 1, "smoothing": "nonlocal", "median_floor": 0}, "noise level"),
