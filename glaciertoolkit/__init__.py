@@ -22,7 +22,7 @@ from glaciertoolkit.conventions import Flag
 from glaciertoolkit.correction.correct import correct
 from glaciertoolkit.correction.deformation import remove_deformation
 from glaciertoolkit.correction.noise import filter_noise
-from glaciertoolkit.correction.streaks import remove_streaks
+from glaciertoolkit.correction.streaks import remove_streaks, remove_stripes
 from glaciertoolkit.correction.topography import remove_topography
 from glaciertoolkit.errors import GlacierToolkitError, GlacierToolkitWarning
 from glaciertoolkit.grids import match_raster, read_inventory
@@ -202,6 +202,7 @@ __all__ = [
     "remove_deformation",
     "remove_fringes",
     "remove_streaks",
+    "remove_stripes",
     "remove_topography",
     "sample_climate",
     "seasonal_trend",

@@ -20,7 +20,7 @@ from glaciertoolkit.blocks import checkpoint
 from glaciertoolkit.correction.correct import correct
 from glaciertoolkit.correction.deformation import remove_deformation
 from glaciertoolkit.correction.noise import filter_noise
-from glaciertoolkit.correction.streaks import remove_streaks
+from glaciertoolkit.correction.streaks import remove_streaks, remove_stripes
 from glaciertoolkit.correction.topography import remove_topography
 from glaciertoolkit.io.itslive_write import to_itslive
 from glaciertoolkit.io.products import to_products
@@ -119,6 +119,7 @@ class GlacierDataset(_Accessor):
     remove_deformation = method(remove_deformation)
     remove_topography = method(remove_topography)
     remove_streaks = method(remove_streaks)
+    remove_stripes = method(remove_stripes)
     filter_noise = method(filter_noise)
     to_map = method(to_map)
     velocity = method(velocity)

@@ -140,6 +140,8 @@ VARIABLES: dict[str, Variable] = {
     "dy_geometry": Variable("m", "offset that the orbits make at the reference height, along y"),
     "dx_streaks": Variable("m", "streaks removed from dx"),
     "dy_streaks": Variable("m", "streaks removed from dy"),
+    "dx_stripes": Variable("m", "stripes removed from dx"),
+    "dy_stripes": Variable("m", "stripes removed from dy"),
     "dz": Variable("m", "vertical displacement, upwards, as the slope of the surface implies"),
     "dh": Variable("m", "elevation change, positive where the surface has risen"),
     "dh_dt": Variable("m yr-1", "rate of elevation change, positive upwards"),

@@ -19,9 +19,10 @@ from glaciertoolkit import radar_chain
 from glaciertoolkit.blocks import checkpoint, open_checkpoint
 from glaciertoolkit.conventions import in_radar_geometry
 from glaciertoolkit.correction.correct import check_folds, correct
+from glaciertoolkit.correction.deformation import estimator_of
 from glaciertoolkit.correction.noise import filter_noise
-from glaciertoolkit.correction.relief import method_of
-from glaciertoolkit.correction.surface import polynomial_terms
+from glaciertoolkit.correction.relief import check_aspect, method_of
+from glaciertoolkit.correction.surface import check_order
 from glaciertoolkit.errors import FileError, GlacierToolkitError
 from glaciertoolkit.io.atomic import atomic_folder
 from glaciertoolkit.io.images import open_pair
@@ -56,7 +57,9 @@ TRACKING = (
     "prefilter_sigma", "prefilter_width", "oversample", "min_valid", "false_alarm",
     "min_correlation", "min_peak_ratio",
 )  # fmt: skip
-FITTING = ("order", "deformation", "noise", "streaks", "folds")
+FITTING = (
+    "order", "deformation", "aspect", "sequential", "loss", "weighted", "noise", "streaks", "folds",
+)  # fmt: skip
 STEP = 8
 """Pixels between posts on a map, where the settings do not say."""
 
@@ -65,7 +68,7 @@ RADAR = ("polarisation", "geoid", "geolocation")
 
 FILTERING = (
     "disparity_share", "disparity_reach", "median_threshold", "median_floor", "min_island",
-    "max_speed", "smooth",
+    "max_speed", "min_snr", "max_turn", "max_strain", "fill", "smooth", "smoothing",
 )  # fmt: skip
 
 Residuals = dict[str, tuple[np.ndarray, np.ndarray]]
@@ -273,8 +276,9 @@ def _check_folder(folder: Path, names: list[str], *, overwrite: bool) -> None:
 
 def _check_corrections(offsets: xr.Dataset, settings: Settings, *, radar: bool) -> None:
     """Meet wrong parameters before hours of tracking: nothing here is computed."""
-    method_of(settings.relief, radar=radar)
-    polynomial_terms(settings.order)
+    check_aspect(settings.aspect, method_of(settings.relief, radar=radar), radar=radar)
+    check_order(settings.order)
+    estimator_of(offsets, **settings.group("loss", "weighted"))
     check_folds(settings.folds)
     filter_noise(offsets, **settings.group(*FILTERING))
 

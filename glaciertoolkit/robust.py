@@ -2,7 +2,7 @@
 
 A regression here starts from least trimmed squares, which withstands nearly half of the data
 being wrong, and ends with Tukey's bisquare, which is nearly as precise as least squares where the
-data are right.
+data are right, or with Huber's function, which only bounds what an outlier can do.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ Array = npt.NDArray[np.float64]
 
 TUKEY_C = 4.685
 """Tuning constant of Tukey's bisquare: 95 % efficiency for Gaussian errors."""
+HUBER_K = 1.345
+"""Tuning constant of Huber's function: 95 % efficiency for Gaussian errors."""
+LOSSES = ("tukey", "huber")
 NMAD_FACTOR = 1.4826
 """Makes the median absolute deviation of a Gaussian its standard deviation."""
 MAX_ITERATIONS = 20
@@ -61,20 +64,30 @@ def nmad(values: npt.ArrayLike) -> float:
 
 @dataclass(frozen=True)
 class Regression:
-    """Result of `regress`: coefficients (p,), their covariance (p, p), weights (n,), scale."""
+    """Result of `regress`: coefficients (p,), their covariance (p, p), weights (n,), scale.
+
+    `residuals` (n,) are those of the fit, in units of the response.
+    """
 
     coefficients: Array
     covariance: Array
     weights: Array
     scale: float
+    residuals: Array
 
     @property
     def inliers(self) -> npt.NDArray[np.bool_]:
-        """Observations that carry weight."""
-        return self.weights > 0
+        """Observations that the fit explains to within the reach of Tukey's bisquare."""
+        return np.asarray(np.abs(self.residuals) < TUKEY_C * self.scale)
 
 
-def regress(design: npt.ArrayLike, response: npt.ArrayLike) -> Regression:
+def regress(
+    design: npt.ArrayLike,
+    response: npt.ArrayLike,
+    *,
+    loss: str = "tukey",
+    sigma: npt.ArrayLike | None = None,
+) -> Regression:
     """Linear regression that up to about 45 % of wrong observations do not disturb.
 
     Parameters
@@ -82,22 +95,29 @@ def regress(design: npt.ArrayLike, response: npt.ArrayLike) -> Regression:
     design : array_like, shape (n, p)
         One row an observation.
     response : array_like, shape (n,)
+    loss : {"tukey", "huber"}
+        How the residuals are weighed after the robust start: Tukey's bisquare takes all weight
+        from an outlier; Huber's function bounds its pull, and is the safer where nothing is wrong.
+    sigma : array_like, shape (n,), optional
+        Relative standard error of each observation; by default all are equally good.
 
     Returns
     -------
     Regression
+        `weights` are those of the loss; `scale` is the scatter of an observation of median sigma.
 
     Raises
     ------
     ValueError
-        If there are fewer observations than coefficients.
+        If there are fewer observations than coefficients, a sigma that is not positive, or an
+        unknown loss.
 
     Notes
     -----
     Least trimmed squares from random subsets with concentration steps (fixed seed: the same data
     give the same bits), then iteratively re-weighted least squares with Tukey's bisquare,
-    c = 4.685 times the scale. The covariance is the sandwich of the M-estimator,
-    ``s^2 mean(psi^2) / mean(psi')^2 (X'X)^-1``.
+    c = 4.685 times the scale, or Huber's function, k = 1.345. The covariance is the sandwich of
+    the M-estimator, ``s^2 mean(psi^2) / mean(psi')^2 (X'X)^-1``.
 
     References
     ----------
@@ -118,27 +138,54 @@ def regress(design: npt.ArrayLike, response: npt.ArrayLike) -> Regression:
     n, p = x.shape
     if n < p:
         raise ValueError(f"{n} observations cannot determine {p} coefficients")
-    beta = _trimmed_start(x, y) if n > 2 * p else np.linalg.lstsq(x, y, rcond=None)[0]
-    scale = _residual_scale(y - x @ beta, p)
+    if loss not in LOSSES:
+        raise ValueError(f"loss must be one of {', '.join(LOSSES)}; got {loss!r}")
+    relative = relative_sigma(sigma, n)
+    x, y = x / relative[:, None], y / relative
+    start = _trimmed_start(x, y) if n > 2 * p else np.linalg.lstsq(x, y, rcond=None)[0]
+    beta = np.asarray(start, float)
+    scale = residual_scale(y - x @ beta, p)
     weights = np.ones(n)
     for _ in range(MAX_ITERATIONS):
-        weights = _bisquare((y - x @ beta) / scale)
+        weights = weights_of((y - x @ beta) / scale, loss)
         root = np.sqrt(weights)
         updated = np.linalg.lstsq(x * root[:, None], y * root, rcond=None)[0]
         change = np.abs(x @ (updated - beta)).max()
         beta = updated
         if change < 1e-6 * scale:
             break
-        scale = min(scale, _residual_scale((y - x @ beta)[weights > 0], p))
-    residual = (y - x @ beta) / scale
-    return Regression(beta, _covariance(x, residual, scale), _bisquare(residual), scale)
+        scale = min(scale, residual_scale(near(y - x @ beta, scale), p))
+    residual = y - x @ beta
+    z = np.asarray(residual / scale)
+    covariance = scale**2 * sandwich_factor(z, p, loss) * np.linalg.pinv(x.T @ x)
+    weights = weights_of(z, loss)
+    return Regression(beta, np.asarray(covariance), weights, scale, np.asarray(residual * relative))
 
 
-def _bisquare(z: Array) -> Array:
+def relative_sigma(sigma: npt.ArrayLike | None, n: int) -> Array:
+    """Standard errors in units of their median; ones where none are given."""
+    if sigma is None:
+        return np.ones(n)
+    given = np.asarray(sigma, float)
+    if not (given > 0).all() or not np.isfinite(given).all():
+        raise ValueError("every sigma must be positive and finite")
+    return np.asarray(given / np.median(given))
+
+
+def near(residual: Array, scale: float) -> Array:
+    """The residuals within the reach of Tukey's bisquare, all if there is none."""
+    close = residual[np.abs(residual) < TUKEY_C * scale]
+    return close if close.size else residual
+
+
+def weights_of(z: Array, loss: str = "tukey") -> Array:
+    """Weights of residuals that are given in units of the scale."""
+    if loss == "huber":
+        return np.asarray(HUBER_K / np.maximum(np.abs(z), HUBER_K))
     return np.asarray(np.where(np.abs(z) < TUKEY_C, (1 - (z / TUKEY_C) ** 2) ** 2, 0.0))
 
 
-def _residual_scale(residual: Array, p: int) -> float:
+def residual_scale(residual: Array, p: int) -> float:
     """NMAD about zero, corrected for the p fitted coefficients, never exactly zero."""
     n = residual.size
     scale = NMAD_FACTOR * float(np.median(np.abs(residual)))
@@ -146,14 +193,22 @@ def _residual_scale(residual: Array, p: int) -> float:
     return max(corrected, 1e-9 * (1 + float(np.abs(residual).max())))
 
 
-def _covariance(x: Array, z: Array, scale: float) -> Array:
-    inside = np.abs(z) < TUKEY_C
+def sandwich_factor(z: Array, p: int, loss: str = "tukey") -> float:
+    """What the variance of an M-estimator is, in units of that of least squares at this scale.
+
+    Parameters
+    ----------
+    z : numpy.ndarray
+        Residuals in units of the scale.
+    p : int
+        Fitted coefficients.
+    loss : {"tukey", "huber"}
+    """
+    inside = np.abs(z) < (TUKEY_C if loss == "tukey" else HUBER_K)
+    psi = z * weights_of(z, loss)
     u = (z / TUKEY_C) ** 2
-    psi = np.where(inside, z * (1 - u) ** 2, 0.0)
-    slope = np.where(inside, (1 - u) * (1 - 5 * u), 0.0)
-    n, p = x.shape
-    factor = (psi**2).sum() / max(n - p, 1) / max(slope.mean(), 1e-3) ** 2
-    return np.asarray(scale**2 * factor * np.linalg.pinv(x.T @ x))
+    slope = np.where(inside, (1 - u) * (1 - 5 * u) if loss == "tukey" else 1.0, 0.0)
+    return float((psi**2).sum() / max(z.size - p, 1) / max(slope.mean(), 1e-3) ** 2)
 
 
 def _trimmed_start(x: Array, y: Array) -> Array:
@@ -171,14 +226,14 @@ def _trimmed_start(x: Array, y: Array) -> Array:
         objective = np.inf
         for _ in range(3):
             squares = (ys - xs @ beta) ** 2
-            near = np.argpartition(squares, inner - 1)[:inner]
-            beta = np.linalg.lstsq(xs[near], ys[near], rcond=None)[0]
-            objective = float(squares[near].sum())
+            closest = np.argpartition(squares, inner - 1)[:inner]
+            beta = np.linalg.lstsq(xs[closest], ys[closest], rcond=None)[0]
+            objective = float(squares[closest].sum())
         if best is None or objective < best[0]:
             best = (objective, beta)
     assert best is not None
     beta = best[1]
     for _ in range(10):
-        near = np.argpartition((y - x @ beta) ** 2, kept - 1)[:kept]
-        beta = np.linalg.lstsq(x[near], y[near], rcond=None)[0]
+        best_kept = np.argpartition((y - x @ beta) ** 2, kept - 1)[:kept]
+        beta = np.linalg.lstsq(x[best_kept], y[best_kept], rcond=None)[0]
     return np.asarray(beta)

@@ -58,11 +58,18 @@ class Settings:
     min_correlation: float = setting(0.0, "least peak correlation")
     min_peak_ratio: float = setting(1.1, "least ratio of the two highest peaks")
     deformation: bool = setting(True, "remove the global deformation")
-    order: int = setting(2, "degree of its polynomial, 0 to 3")
+    order: int | str = setting(
+        2, "its surface: 0, 1, bilinear, 2, 3 (degree of a polynomial), tps (a spline) or auto"
+    )
     topography: bool = setting(True, "remove the topography-related offset (needs a DEM)")
     topography_method: str | None = setting(
-        None, "how: elevation; of radar products also geometric (their default) or baseline"
+        None,
+        "how: elevation or quadratic; of radar products also geometric (their default) or baseline",
     )
+    aspect: bool = setting(False, "images on a map: an offset by slope and aspect is fitted too")
+    sequential: bool = setting(False, "topography is fitted after the deformation, not with it")
+    loss: str = setting("tukey", "how the fit weighs its residuals: tukey or huber")
+    weighted: bool = setting(False, "the fit weighs points by the errors of tracking")
     noise: bool = setting(True, "remove high-frequency noise")
     streaks: bool = setting(False, "remove azimuth streaks (ionosphere)")
     disparity_share: float = setting(8 / 25, "share of neighbours that must agree")
@@ -71,7 +78,14 @@ class Settings:
     median_floor: float = setting(0.1, "pixels of disagreement that are always allowed")
     min_island: float = setting(1.0, "smaller groups of posts are removed, template edges")
     max_speed: float | None = setting(None, "largest plausible speed, metres per day")
-    smooth: int = setting(0, "radius of a median filter on the result, posts")
+    min_snr: float = setting(0.0, "least signal-to-noise ratio of a match")
+    max_turn: float | None = setting(
+        None, "largest turn from the direction of the neighbours, degrees"
+    )
+    max_strain: float | None = setting(None, "largest plausible gradient of the velocity, yr-1")
+    fill: int = setting(0, "holes of at most so many posts are filled")
+    smooth: int = setting(0, "radius of a filter on the result, posts")
+    smoothing: str = setting("median", "which filter: median, gaussian or nonlocal")
     folds: int = setting(4, "spatial folds of the hold-out")
     polarisation: str | None = setting(None, "channel of radar products; HH or VV where not given")
     geoid: str | None = setting(
@@ -124,6 +138,9 @@ class Settings:
                 f"unknown setting {', '.join(unknown)}; known are {', '.join(known)}."
             )
         values = {k: v for k, v in given.items() if v is not None}
+        # The command line knows only texts where there may be words.
+        if isinstance(order := values.get("order"), str) and order.isdigit():
+            values["order"] = int(order)
         for name, value in values.items():
             if known[name].metadata.get("path") and value and value != EVERYWHERE:
                 values[name] = os.path.abspath(os.fspath(value))  # noqa: PTH100  keeps links
@@ -138,6 +155,7 @@ def _check_kind(name: str, kind: str, value: Any) -> None:
     kinds: dict[str, tuple[type | tuple[type, ...], str]] = {
         "bool": (bool, "true or false"),
         "int": (int, "a whole number"),
+        "int | str": ((int, str), "a whole number or a text"),
         "float": ((int, float), "a number"),
         "str": (str, "a text"),
     }

@@ -177,5 +177,15 @@ def test_settings_survive_yaml(tmp_path: Path) -> None:
     text = to_yaml(settings, version=gt.__version__)
     (tmp_path / "run.yaml").write_text(text)
     assert Settings.of(**read_yaml(tmp_path / "run.yaml")) == settings
-    assert "# degree of its polynomial" in text
+    assert "# its surface: 0, 1, bilinear" in text
     assert os.path.isabs(settings.reference)  # noqa: PTH117
+
+
+@pytest.mark.parametrize(("given", "order"), [("3", 3), ("tps", "tps"), ("auto", "auto"), (2, 2)])
+def test_an_order_is_a_number_or_a_word(tmp_path: Path, given: object, order: object) -> None:
+    settings = Settings.of(reference="a.tif", secondary="b.tif", stable="everywhere", order=given)
+    assert settings.order == order
+    (tmp_path / "run.yaml").write_text(to_yaml(settings, version=gt.__version__))
+    assert Settings.of(**read_yaml(tmp_path / "run.yaml")) == settings
+    with pytest.raises(gt.GlacierToolkitError, match="order must be a whole number or a text"):
+        Settings.of(reference="a.tif", secondary="b.tif", stable="everywhere", order=1.5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,11 @@ from glaciertoolkit.correction.points import template_posts
 from glaciertoolkit.correction.surface import COMPONENTS
 from glaciertoolkit.robust import NMAD_FACTOR
 
-Array = npt.NDArray[np.float64]
+Floats = npt.NDArray[Any]
 
 TILE_POSTS = 512
+MOST_POSTS = 1 << 22
+"""Posts whose residuals are looked at; of a larger scene, tiles that hold about so many."""
 LEAST_FOR_SCALE = 50
 """Hold-out residuals needed before they may rescale the errors of tracking."""
 SHARES = ((0.6827, 1.0), (0.9545, 2.0))
@@ -64,10 +67,14 @@ def calibrate_errors(ds: xr.Dataset) -> xr.Dataset:
     if "dx_holdout" not in ds:
         return out
     scales, floors = [], []
+    windows = list(_windows(out))
     for axis in COMPONENTS:
-        residual = np.asarray(ds[f"d{axis}_holdout"].values, float)
-        error = np.asarray(out[f"d{axis}_error"].values, float)
-        shared = shared_error(residual, template_posts(ds))
+        residuals = [w[f"d{axis}_holdout"].values for w in windows]
+        residual, error = (
+            np.concatenate([w[f"d{axis}_{kind}"].values.ravel() for w in windows]).astype(float)
+            for kind in ("holdout", "error")
+        )
+        shared = shared_error(residuals, template_posts(ds))
         scales.append(error_scale(residual, error, shared))
         floors.append(shared if np.isfinite(residual / error).sum() >= LEAST_FOR_SCALE else 0.0)
         scaled = (out[f"d{axis}_error"] * np.float32(scales[-1])) ** 2 + np.float32(shared**2)
@@ -84,13 +91,24 @@ def calibrate_errors(ds: xr.Dataset) -> xr.Dataset:
     return out
 
 
-def shared_error(residual: Array, template: tuple[int, int]) -> float:
+def _windows(ds: xr.Dataset) -> Iterator[xr.Dataset]:
+    """Residuals and errors in memory: of all posts, of a large scene in tiles spread over it."""
+    names = [f"d{axis}_{kind}" for axis in COMPONENTS for kind in ("holdout", "error")]
+    posts = (ds.sizes["y"], ds.sizes["x"])
+    edge = TILE_POSTS if posts[0] * posts[1] > MOST_POSTS else max(posts)
+    corners = [(y, x) for y in range(0, posts[0], edge) for x in range(0, posts[1], edge)]
+    every = max(1, round(len(corners) * edge**2 / MOST_POSTS)) if len(corners) > 1 else 1
+    for y, x in corners[every // 2 :: every]:
+        yield ds[names].isel(y=slice(y, y + edge), x=slice(x, x + edge)).compute()
+
+
+def shared_error(residuals: Sequence[Floats], template: tuple[int, int]) -> float:
     """What residuals have in common with those two to three templates away, 1-sigma.
 
     Parameters
     ----------
-    residual : numpy.ndarray
-        On the posts, NaN where there is none.
+    residuals : sequence of numpy.ndarray
+        On the posts of one or more windows, NaN where there is none.
     template : tuple of int
         Edge of the template in posts (y, x).
 
@@ -99,16 +117,17 @@ def shared_error(residual: Array, template: tuple[int, int]) -> float:
     The root of the covariance, from medians: ``s^2 - d^2 / 2``, with s the scatter of the
     residuals about zero and d that of their differences. 0 where that is negative.
     """
-    size = np.abs(residual[np.isfinite(residual)])
+    size = np.concatenate([np.abs(r[np.isfinite(r)]) for r in residuals])
     if size.size < LEAST_FOR_SCALE:
         return 0.0
     differences = []
     for times in (2.0, 2.5, 3.0):
         dy, dx = (round(times * n) for n in template)
         for down, right in ((dy, 0), (0, dx), (dy, dx)):
-            moved, still = residual[down:, right:], residual[: -down or None, : -right or None]
-            found = np.abs(moved - still).ravel()
-            differences.append(found[np.isfinite(found)])
+            for residual in residuals:
+                moved, still = residual[down:, right:], residual[: -down or None, : -right or None]
+                found = np.abs(moved - still).ravel()
+                differences.append(found[np.isfinite(found)])
     apart = np.concatenate(differences)
     if apart.size < LEAST_FOR_SCALE:
         return 0.0

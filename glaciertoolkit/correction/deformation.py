@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
-from glaciertoolkit.conventions import Flag, describe, validate
-from glaciertoolkit.correction.fit import fit_surface
+from glaciertoolkit.conventions import validate
+from glaciertoolkit.correction.fit import Wanted
 from glaciertoolkit.correction.points import require_computed, select_points
-from glaciertoolkit.correction.surface import COMPONENTS, Surface, polynomial_terms
+from glaciertoolkit.correction.selection import fit_wanted
+from glaciertoolkit.correction.subtract import subtract
+from glaciertoolkit.correction.surface import Estimator, Order, check_order
+from glaciertoolkit.errors import ParameterError
 from glaciertoolkit.provenance import recorded
+from glaciertoolkit.robust import LOSSES
 
 
 @recorded
-def remove_deformation(ds: xr.Dataset, *, stable: Any, order: int = 2) -> xr.Dataset:
-    """Fit a polynomial to the displacement of stable terrain and subtract it everywhere.
+def remove_deformation(
+    ds: xr.Dataset, *, stable: Any, order: Order = 2, loss: str = "tukey", weighted: bool = False
+) -> xr.Dataset:
+    """Fit a smooth surface to the displacement of stable terrain and subtract it everywhere.
 
     Parameters
     ----------
@@ -24,15 +29,23 @@ def remove_deformation(ds: xr.Dataset, *, stable: Any, order: int = 2) -> xr.Dat
         Offsets with `dx`, `dy`, `flag`; computed or checkpointed, not a pending tracking graph.
     stable : xarray.DataArray of bool or True
         Non-glacial ground, from `stable_terrain`; True takes every post (drifting ice, tests).
-    order : {0, 1, 2, 3}
-        Degree of the polynomial in x and y; both components are fitted independently. Where the
-        stable ground supports less, a lower order is used, with a warning that says why.
+    order : {0, 1, "bilinear", 2, 3, "tps", "auto"}
+        Degree of the polynomial in x and y; "bilinear" is degree 1 and the product xy; "tps" a
+        thin-plate smoothing spline, its smoothing chosen by generalised cross-validation. "auto"
+        takes the simplest of them that predicts stable ground it has not seen as well as the
+        best does. Both components are fitted independently. Where the stable ground supports
+        less, a simpler surface is used, with a warning that says why.
+    loss : {"tukey", "huber"}
+        Tukey's bisquare takes all weight from an outlier, Huber's function bounds its pull.
+    weighted : bool
+        Weigh the points by the errors of tracking.
 
     Returns
     -------
     xarray.Dataset
         `dx`, `dy` without the deformation; `dx_deformation`, `dy_deformation` (m), what was
-        removed; its coefficients, covariance, order and the scatter of the fit.
+        removed; its coefficients, covariance, order and the scatter of the fit; with "auto" also
+        `deformation_cv` (m), the residual of each surface on ground that it did not see.
 
     Raises
     ------
@@ -44,46 +57,41 @@ def remove_deformation(ds: xr.Dataset, *, stable: Any, order: int = 2) -> xr.Dat
     Notes
     -----
     ``d = sum c_ij x^i y^j``, i + j <= order, x and y scaled to [-1, 1] over the posts. One post a
-    template is used; least trimmed squares, then Tukey's bisquare (`robust.regress`).
+    template is used; least trimmed squares, then the loss (`robust.regress`). The spline
+    minimises ``sum w (d - f)^2`` plus a parameter times its bending energy, over 300 centres at
+    most, in weights that are refined from those of a cubic polynomial.
+
+    References
+    ----------
+    Wahba (1990), Spline models for observational data. For offsets: Ruan, Guo, Liu and Yan (2013),
+    J. Appl. Remote Sens. 8, 084595.
     """
     from glaciertoolkit.terrain import as_stable
 
     validate(ds, needs=("dx", "dy", "flag"))
-    polynomial_terms(order)
+    check_order(order)
+    estimator = estimator_of(ds, loss=loss, weighted=weighted)
     require_computed(ds)
     ground = as_stable(stable, ds)
-    points = select_points(ds, stable=ground, elevation=None)
-    surface = fit_surface(points, ds, order=order, elevation=None)
-    return subtract(ds, surface, elevation=None).assign(stable=ground)
+    points, targets = select_points(ds, stable=ground, terrain={}, errors=weighted)
+    surface = fit_wanted(points, targets, ds, Wanted(order, (), estimator=estimator))
+    return subtract(ds, surface, terrain={}).assign(stable=ground)
 
 
-def subtract(ds: xr.Dataset, surface: Surface, *, elevation: xr.DataArray | None) -> xr.Dataset:
-    """Subtract a fitted surface; keep its parts, its coefficients and its variance."""
-    out = ds.copy()
-    for k, axis in enumerate(COMPONENTS):
-        name = f"d{axis}"
-        value = ds[name]
-        if surface.polynomial:
-            part = surface.evaluate(ds, k, surface.polynomial, elevation)
-            out[f"{name}_deformation"] = part
-            value = value - part
-        if surface.relief:
-            part = surface.evaluate(ds, k, surface.relief, elevation)
-            value = value - part
-            # The orbits may have predicted most of it already.
-            known = ds.get(f"{name}_topography")
-            out[f"{name}_topography"] = part if known is None else known + part
-        out[name] = value.astype(np.float32)
-        if f"{name}_error" in ds:
-            total = ds[f"{name}_error"] ** 2 + surface.variance(ds, k, elevation)
-            out[f"{name}_error"] = np.sqrt(total).astype(np.float32)
-    if surface.relief and elevation is not None:
-        without = np.isnan(elevation)
-        out["flag"] = out["flag"] | without.astype(np.uint32) * np.uint32(Flag.NO_DEM)
-    if surface.polynomial:
-        out = out.drop_dims([d for d in ("term", "term_2") if d in out.dims])
-    out = out.assign(surface.diagnostics())
-    if surface.messages:
-        earlier = [str(out["correction_warnings"].item())] if "correction_warnings" in out else []
-        out["correction_warnings"] = ((), "\n".join([*earlier, *surface.messages]))
-    return describe(out)
+def estimator_of(
+    ds: xr.Dataset, *, loss: str, weighted: bool, sequential: bool = False
+) -> Estimator:
+    """How to fit, from the options of a correction.
+
+    Raises
+    ------
+    ParameterError
+        For an unknown loss.
+    MissingVariableError
+        If weights are wanted and the errors of tracking are not there.
+    """
+    if loss not in LOSSES:
+        raise ParameterError(f"loss must be one of {', '.join(map(repr, LOSSES))}; got {loss!r}.")
+    if weighted:
+        validate(ds, needs=("dx_error", "dy_error"))
+    return Estimator(loss, weighted, sequential)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from glaciertoolkit.correction.deformation import subtract
-from glaciertoolkit.correction.fit import fit_surface
+from glaciertoolkit.correction.fit import Wanted
 from glaciertoolkit.correction.noise import filter_noise
-from glaciertoolkit.correction.points import Points, select_points
+from glaciertoolkit.correction.points import Points, Targets, select_points
 from glaciertoolkit.correction.relief import Relief, significant
-from glaciertoolkit.correction.surface import Surface
+from glaciertoolkit.correction.selection import fit_wanted
+from glaciertoolkit.correction.subtract import subtract
+from glaciertoolkit.correction.surface import AUTO, Estimator, Order, Surface
 from glaciertoolkit.errors import GlacierToolkitWarning
 
 Removed = tuple[xr.Dataset, Surface | None, Points | None]
@@ -32,11 +33,12 @@ class JointFit:
 
     ground: xr.DataArray
     relief: Relief
-    order: int
+    order: Order
     deformation: bool
     noise: bool
     filters: dict[str, Any]
     folds: int
+    estimator: Estimator = field(default_factory=Estimator)
 
     def remove(self, ds: xr.Dataset) -> Removed:
         """Fit the surface on stable ground, subtract it everywhere."""
@@ -44,8 +46,7 @@ class JointFit:
             return ds, None, None
         surface, points = self.fit(ds)
         applied = surface if self.deformation else surface.only(surface.relief)
-        elevation = self.relief.elevation if applied.relief else None
-        return subtract(ds, applied, elevation=elevation), surface, points
+        return subtract(ds, applied, terrain=self._terrain(applied)), surface, points
 
     def remove_again(self, ds: xr.Dataset, without_streaks: xr.Dataset) -> Removed:
         """As `remove`, of what is left of `ds` without the streaks found meanwhile.
@@ -60,33 +61,42 @@ class JointFit:
 
     def fit(self, ds: xr.Dataset) -> tuple[Surface, Points]:
         """Fit, remove the outliers that show only in the corrected field, and fit again."""
-        elevation = self.relief.elevation
         screened = filter_noise(ds, **self.filters) if self.noise else ds
-        points = self._points(screened)
-        with warnings.catch_warnings():
-            # The second fit repeats whatever the first one has to say.
-            warnings.simplefilter("ignore", GlacierToolkitWarning)
-            first = self._surface(points, screened)
+        points, targets = self._select(screened)
         if self.noise:
-            residual = subtract(screened, first, elevation=elevation if first.relief else None)
+            with warnings.catch_warnings():
+                # The second fit repeats whatever the first one has to say.
+                warnings.simplefilter("ignore", GlacierToolkitWarning)
+                first = self._surface(
+                    points, targets, screened, 2 if self.order == AUTO else self.order
+                )
+            residual = subtract(screened, first, terrain=self._terrain(first))
             valid = np.isfinite(filter_noise(residual, **self.filters)["dx"])
             screened = screened.assign({k: screened[k].where(valid) for k in ("dx", "dy")})
-            points = self._points(screened)
-        return self._surface(points, screened), points
+            points, targets = self._select(screened)
+        return self._surface(points, targets, screened, self.order), points
 
-    def _points(self, ds: xr.Dataset) -> Points:
-        elevation = self.relief.elevation
-        return select_points(ds, stable=self.ground, elevation=elevation, folds=self.folds)
+    def _terrain(self, surface: Surface) -> dict[str, xr.DataArray]:
+        return self.relief.terrain if surface.relief else {}
 
-    def _surface(self, points: Points, ds: xr.Dataset) -> Surface:
+    def _select(self, ds: xr.Dataset) -> tuple[Points, Targets]:
+        return select_points(
+            ds,
+            stable=self.ground,
+            terrain=self.relief.terrain,
+            folds=self.folds,
+            errors=self.estimator.weighted,
+        )
+
+    def _surface(
+        self, points: Points, targets: Targets, ds: xr.Dataset, order: Order | None
+    ) -> Surface:
         """The surface through the points; a term that only mends the orbits must be significant."""
-        order = self.order if self.deformation else None
+        order = order if self.deformation else None
 
         def through(terms: tuple[str, ...]) -> Surface:
-            elevation = self.relief.elevation if terms else None
-            return fit_surface(
-                points, ds, order=order, elevation=elevation, relief=terms, sine=self.relief.sine
-            )
+            wanted = Wanted(order, terms, self.relief.sine, self.estimator)
+            return fit_wanted(points, targets, ds, wanted)
 
         if not self.relief.optional:
             return through(self.relief.terms)

@@ -15,7 +15,7 @@ LANES = 32
 
 
 @njit(nogil=True, cache=True)
-def _median(values: Any, n: Any) -> Any:
+def median_of(values: Any, n: Any) -> Any:
     """Median of the first n entries, which are sorted in place (n is small)."""
     for i in range(1, n):
         v = values[i]
@@ -258,20 +258,84 @@ def small_islands(valid: Any, height: Any, width: Any) -> Any:
 
 
 @njit(nogil=True, cache=True)
-def median_smooth(u: Any, radius: Any) -> Any:
-    """Median of the valid posts in the (2 radius + 1)^2 window; NaN stays NaN."""
+def direction_test(
+    u: Any, v: Any, slow: Any, radius: Any, stride_y: Any, stride_x: Any, least_cosine: Any
+) -> Any:
+    """True where a post moves another way than most of its neighbours do.
+
+    Only posts faster than `slow` are judged, and only by neighbours that are. A post is rejected
+    if more than half of them, and at least five are needed, differ in direction by an angle whose
+    cosine is less than `least_cosine`: it is then also that far from their circular median.
+    """
     rows, cols = u.shape
-    out = np.full((rows, cols), np.nan, np.float32)
-    values = np.empty((2 * radius + 1) ** 2, np.float32)
+    rejected = np.zeros((rows, cols), np.bool_)
+    speed = np.sqrt(u * u + v * v)
     for y in range(rows):
         for x in range(cols):
-            if np.isnan(u[y, x]):
+            if not speed[y, x] > slow[y, x]:
                 continue
-            n = 0
-            for yy in range(max(y - radius, 0), min(y + radius + 1, rows)):
-                for xx in range(max(x - radius, 0), min(x + radius + 1, cols)):
-                    if not np.isnan(u[yy, xx]):
-                        values[n] = u[yy, xx]
-                        n += 1
-            out[y, x] = _median(values, n)
-    return out
+            moving, astray = 0, 0
+            for j in range(-radius, radius + 1):
+                for i in range(-radius, radius + 1):
+                    yy, xx = y + j * stride_y, x + i * stride_x
+                    if (j == 0 and i == 0) or not (0 <= yy < rows and 0 <= xx < cols):
+                        continue
+                    if speed[yy, xx] > slow[yy, xx]:
+                        moving += 1
+                        product = u[y, x] * u[yy, xx] + v[y, x] * v[yy, xx]
+                        astray += product < least_cosine * speed[y, x] * speed[yy, xx]
+            rejected[y, x] = moving >= 5 and 2 * astray > moving
+    return rejected
+
+
+@njit(nogil=True, cache=True)
+def _gradient(u: Any, y: Any, x: Any, radius: Any, along_y: Any, along_x: Any, across_y: Any,
+              across_x: Any, values: Any) -> Any:  # fmt: skip
+    """Median difference across a post, per stride along one axis; NaN from fewer than five pairs.
+
+    Pairs lie symmetrically about the lines beside the post, at up to `radius` strides.
+    """
+    rows, cols = u.shape
+    n = 0
+    for beside in range(-radius, radius + 1):
+        for far in range(1, radius + 1):
+            ya = y + beside * across_y + far * along_y
+            xa = x + beside * across_x + far * along_x
+            yb = y + beside * across_y - far * along_y
+            xb = x + beside * across_x - far * along_x
+            inside = min(ya, yb) >= 0 and max(ya, yb) < rows
+            if inside and min(xa, xb) >= 0 and max(xa, xb) < cols:
+                difference = u[ya, xa] - u[yb, xb]
+                if not np.isnan(difference):
+                    values[n] = difference / np.float32(2 * far)
+                    n += 1
+    return median_of(values, n) if n >= 5 else np.float32(np.nan)
+
+
+@njit(nogil=True, cache=True)
+def strain_test(
+    u: Any, v: Any, radius: Any, stride_y: Any, stride_x: Any, metres_y: Any, metres_x: Any,
+    limit: Any,
+) -> Any:  # fmt: skip
+    """True where the gradient of the displacement, all four parts together, exceeds `limit`.
+
+    Each part is a median, so that one wrong neighbour makes no gradient. `metres_y`, `metres_x`:
+    length of a stride; `limit` is without unit, metres of displacement per metre.
+    """
+    rows, cols = u.shape
+    rejected = np.zeros((rows, cols), np.bool_)
+    values = np.empty(radius * (2 * radius + 1), np.float32)
+    for y in range(rows):
+        for x in range(cols):
+            if np.isnan(u[y, x]) or np.isnan(v[y, x]):
+                continue
+            square = np.float32(0)
+            for d in (u, v):
+                down = _gradient(d, y, x, radius, stride_y, 0, 0, stride_x, values) / metres_y
+                along = _gradient(d, y, x, radius, 0, stride_x, stride_y, 0, values) / metres_x
+                # What too few neighbours know is not held against the post.
+                square += (0 if np.isnan(down) else down * down) + (
+                    0 if np.isnan(along) else along * along
+                )
+            rejected[y, x] = square > limit * limit
+    return rejected

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from glaciertoolkit.conventions import in_radar_geometry
-from glaciertoolkit.correction.surface import BASELINE, COMPONENTS, ELEVATION, KILOMETRE, Surface
+from glaciertoolkit.correction.surface import (
+    BASELINE,
+    COMPONENTS,
+    ELEVATION,
+    ELEVATION_SQUARED,
+    KILOMETRE,
+    SLOPES,
+    Surface,
+)
 from glaciertoolkit.errors import ParameterError
 
-METHODS = ("geometric", "baseline", "elevation")
+METHODS = ("geometric", "baseline", "elevation", "quadratic")
+"""How the topography-related offset may be removed."""
+
+ON_A_MAP = ("elevation", "quadratic")
+TERMS = {
+    "geometric": BASELINE[:1], "baseline": BASELINE, "elevation": (ELEVATION,),
+    "quadratic": (ELEVATION, ELEVATION_SQUARED),
+}  # fmt: skip
 SIGNIFICANT = 3.0
 """Standard errors by which the orbits' baseline must be off before it is mended."""
 
@@ -32,6 +47,8 @@ class Relief:
         One of `METHODS`; None leaves the offset in place.
     elevation : xarray.DataArray or None
         Height of the posts, metres.
+    slopes : dict of xarray.DataArray
+        `surface.SLOPES` at the posts, where their terms are wanted.
     terms : tuple of str
         Terms for the fit.
     optional : bool
@@ -48,6 +65,12 @@ class Relief:
     optional: bool = False
     sine: tuple[float, ...] = ()
     orbit_baseline: float | None = None
+    slopes: dict[str, xr.DataArray] = field(default_factory=dict)
+
+    @property
+    def terrain(self) -> dict[str, xr.DataArray]:
+        """What is known of the terrain at the posts; empty without an elevation."""
+        return {} if self.elevation is None else {ELEVATION: self.elevation, **self.slopes}
 
 
 def method_of(topography: Topography, *, radar: bool) -> str | None:
@@ -66,16 +89,25 @@ def method_of(topography: Topography, *, radar: bool) -> str | None:
         raise ParameterError(
             f"topography must be True, False, {', '.join(map(repr, METHODS))}; got {topography!r}."
         )
-    if topography != "elevation" and not radar:
+    if topography not in ON_A_MAP and not radar:
         raise ParameterError(
             f"topography={topography!r} needs the orbits of a pair in radar geometry; for images "
-            "on a map give topography='elevation'."
+            "on a map give topography='elevation' or 'quadratic'."
         )
     return topography
 
 
+def check_aspect(aspect: bool, method: str | None, *, radar: bool) -> None:
+    """Raise `ParameterError` where the term of slope and aspect cannot be had."""
+    if aspect and (radar or method is None):
+        raise ParameterError(
+            "aspect=True adds a term to the topography-related offset of images on a map; "
+            + ("in radar geometry leave it out." if radar else "it needs topography=True.")
+        )
+
+
 def prepare(
-    ds: xr.Dataset, dem: Any, topography: Topography, *, stable: xr.DataArray
+    ds: xr.Dataset, dem: Any, topography: Topography, *, stable: xr.DataArray, aspect: bool = False
 ) -> tuple[xr.Dataset, Relief]:
     """Offsets without what the orbits predict, and what is left to fit.
 
@@ -88,14 +120,25 @@ def prepare(
         See `correct`.
     stable : xarray.DataArray of bool
         The reference height is the mean of this ground's.
+    aspect : bool
+        Whether the fit has terms of slope and aspect.
     """
     radar = in_radar_geometry(ds)
     method = method_of(topography, radar=radar)
+    check_aspect(aspect, method, radar=radar)
     if not radar:
-        from glaciertoolkit.correction.topography import elevation_at_posts
+        if method is None or dem is None:
+            return ds, Relief(method, None)
+        from glaciertoolkit.correction.topography import at_posts
 
-        elevation = elevation_at_posts(ds, dem) if method else None
-        return ds, Relief(method, elevation, (ELEVATION,) if method else ())
+        terrain = at_posts(ds, dem, slopes=aspect)
+        relief = Relief(
+            method,
+            terrain.pop(ELEVATION),
+            TERMS[method] + (SLOPES if aspect else ()),
+            slopes=terrain,
+        )
+        return ds, relief
     return _without_prediction(ds, method, stable)
 
 
@@ -117,13 +160,10 @@ def _without_prediction(
             out[f"d{axis}_topography"] = (("y", "x"), whole - part)
             out[f"d{axis}"] = (out[f"d{axis}"] - out[f"d{axis}_topography"]).astype(np.float32)
     sine, orbit_baseline = _geometry(ds, reference)
-    terms: dict[str | None, tuple[str, ...]] = {
-        "geometric": BASELINE[:1], "baseline": BASELINE, "elevation": (ELEVATION,)
-    }  # fmt: skip
     relief = Relief(
         method=method,
         elevation=height if method else None,
-        terms=terms.get(method, ()),
+        terms=TERMS[method] if method else (),
         optional=method == "geometric",
         sine=sine,
         orbit_baseline=orbit_baseline,

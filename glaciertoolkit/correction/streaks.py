@@ -1,9 +1,7 @@
-"""Removal of azimuth streaks: what the ionosphere does to the azimuth of whole lines."""
+"""Removal of streaks and stripes: what whole lines of posts have in common."""
 
 from __future__ import annotations
 
-import itertools
-import math
 from typing import Any
 
 import numpy as np
@@ -11,22 +9,12 @@ import numpy.typing as npt
 import xarray as xr
 
 from glaciertoolkit.conventions import describe, validate
-from glaciertoolkit.correction.points import require_computed, template_posts
-from glaciertoolkit.errors import ParameterError, StableTerrainError
+from glaciertoolkit.correction.bands import Array, best_angle, profile_of
+from glaciertoolkit.correction.points import require_computed
+from glaciertoolkit.errors import ParameterError
 from glaciertoolkit.provenance import recorded
-from glaciertoolkit.robust import nmad
-
-Array = npt.NDArray[np.floating[Any]]
 
 COMPONENTS = ("x", "y")
-MOST_TURNED, COARSE, FINE = 45.0, 3.0, 0.1
-"""Degrees: the largest angle of streaks that is looked for, the first and the last step."""
-
-GAIN = 0.01
-"""Share of the scatter that another angle has to take off to be preferred."""
-
-FEWEST = 4
-"""Templates of stable ground that a streak needs for a median of its own."""
 
 
 @recorded
@@ -77,110 +65,111 @@ def remove_streaks(
     """
     from glaciertoolkit.terrain import as_stable
 
+    _check(components, angle)
     validate(ds, needs=("dx", "dy", "flag"))
-    if not components or not set(components) <= set(COMPONENTS):
-        raise ParameterError(f"components must be 'x', 'y' or both; got {components!r}.")
-    if angle is not None and not -80 <= angle <= 80:
-        raise ParameterError(f"angle must lie between -80 and 80 degrees; got {angle!r}.")
     require_computed(ds)
     ground = np.asarray(as_stable(stable, ds).values, bool)
     out = ds.copy()
     for axis in components:
         name = f"d{axis}"
         values = np.asarray(ds[name].values)
-        turn = streak_angle(ds, values, ground) if angle is None else angle
-        streaks = streaks_of(ds, values, ground, angle=turn)
-        out[f"{name}_streaks"] = (("y", "x"), streaks)
+        turn = best_angle(ds, values, ground) if angle is None else angle
+        out[f"{name}_streaks"] = profile_of(ds, values, ground, angle=turn).on(ds)
         out[f"{name}_streak_angle"] = ((), turn, {"units": "degree"})
         out[name] = (ds[name] - out[f"{name}_streaks"]).astype(np.float32)
     return describe(out)
 
 
-def streak_angle(ds: xr.Dataset, values: Array, ground: npt.NDArray[np.bool_]) -> float:
-    """The angle (degrees) at which bands of posts have most in common on stable ground.
+@recorded
+def remove_stripes(
+    ds: xr.Dataset, *, stable: Any, components: tuple[str, ...] = ("x", "y"), along: str = "y",
+    angle: float | None = 0.0, wave: bool = False,
+) -> xr.Dataset:  # fmt: skip
+    """Remove the stripes of optical images: offsets that columns or rows of posts share.
+
+    The detectors of a push-broom camera leave stripes along the track, its jitter leaves waves
+    across it.
 
     Parameters
     ----------
-    ds, values, ground
-        As in `streaks_of`.
+    ds : xarray.Dataset
+        Motion with `dx`, `dy`, the deformation and topography removed.
+    stable : xarray.DataArray of bool or True
+        Non-glacial ground.
+    components : tuple of {"x", "y"}
+        Which components have stripes.
+    along : {"y", "x"}
+        Whether the stripes are columns ("y") or rows ("x").
+    angle : float or None
+        Degrees by which they are turned from that direction towards the other axis, -80 to 80, as
+        the track is on a map; None for the angle at which they explain most of what is left on
+        stable ground.
+    wave : bool
+        Remove the sinusoid that explains most of the profile across the stripes, in place of the
+        profile itself: jitter is one, and a sinusoid is known also where no ground is stable.
+
+    Returns
+    -------
+    xarray.Dataset
+        `ds` without the stripes; `dx_stripes`, `dy_stripes` (m), what was removed, and
+        `dx_stripe_angle`, `dy_stripe_angle` (degrees); of a wave also `dx_stripe_period`,
+        `dy_stripe_period` (m; NaN where none stands out). Lazy where `ds` is lazy; the profile is
+        computed at once.
+
+    Raises
+    ------
+    ParameterError
+        Components, direction or angle out of range.
+    StableTerrainError
+        No stripe holds enough stable ground.
+    NotComputedError
+        If tracking is still pending.
+
+    Notes
+    -----
+    As `remove_streaks`: medians of the stable posts in bands of half a template. A wave is fitted
+    to the medians by least squares, at the frequency that leaves least, and kept where its
+    amplitude exceeds three standard errors.
+
+    References
+    ----------
+    Leprince, Barbot, Ayoub and Avouac (2007), Automatic and precise orthorectification,
+    coregistration, and subpixel correlation of satellite images, IEEE Trans. Geosci. Remote
+    Sens. 45.
     """
-    # A twentieth of the posts says as much about the direction of bands.
-    every = {k: max(1, c // 4) for k, c in zip(("y", "x"), template_posts(ds), strict=True)}
-    thin = {k: slice(None, None, n) for k, n in every.items()}
-    few = ds[["dx"]].isel(thin)
-    few.attrs = {
-        **ds.attrs,
-        "step": [s * n for s, n in zip(_steps(ds), every.values(), strict=True)],
-    }
-    seen, still = values[thin["y"], thin["x"]], ground[thin["y"], thin["x"]]
+    from glaciertoolkit.terrain import as_stable
 
-    def left(angle: float) -> float:
-        try:
-            rest = (seen - streaks_of(few, seen, still, angle=angle))[still]
-        except StableTerrainError:
-            return np.inf
-        return nmad(rest[np.isfinite(rest)])
-
-    best, width = 0.0, COARSE
-    level = left(best)
-    angles = np.arange(-MOST_TURNED, MOST_TURNED + COARSE / 2, COARSE)
-    while width >= FINE:
-        found = [left(float(a)) for a in angles]
-        k = int(np.argmin(found))
-        # Noise alone prefers one angle or the other; a streak shows.
-        if found[k] < level * (1 - GAIN):
-            best, level = float(angles[k]), found[k]
-        width /= 4
-        angles = best + width * np.arange(-4, 5)
-    return best
+    _check(components, angle)
+    if along not in COMPONENTS:
+        raise ParameterError(f"along must be 'y' (columns) or 'x' (rows); got {along!r}.")
+    validate(ds, needs=("dx", "dy", "flag"))
+    require_computed(ds)
+    ground = np.asarray(as_stable(stable, ds).values, bool)
+    out = ds.copy()
+    for axis in components:
+        name = f"d{axis}"
+        values = np.asarray(ds[name].values)
+        turn = best_angle(ds, values, ground, along=along) if angle is None else angle
+        profile = profile_of(ds, values, ground, angle=turn, along=along)
+        if wave:
+            profile, posts = profile.as_wave()
+            period = posts * profile.bands.spacing
+            out[f"{name}_stripe_period"] = ((), period, {"units": "m"})
+        out[f"{name}_stripes"] = profile.on(ds)
+        out[f"{name}_stripe_angle"] = ((), turn, {"units": "degree"})
+        out[name] = (ds[name] - out[f"{name}_stripes"]).astype(np.float32)
+    return describe(out)
 
 
-def _steps(ds: xr.Dataset) -> tuple[int, int]:
-    step = np.atleast_1d(ds.attrs.get("step", 1))
-    return int(step[0]), int(step[-1])
+def _check(components: tuple[str, ...], angle: float | None) -> None:
+    if not components or not set(components) <= set(COMPONENTS):
+        raise ParameterError(f"components must be 'x', 'y' or both; got {components!r}.")
+    if angle is not None and not -80 <= angle <= 80:
+        raise ParameterError(f"angle must lie between -80 and 80 degrees; got {angle!r}.")
 
 
 def streaks_of(
     ds: xr.Dataset, values: Array, ground: npt.NDArray[np.bool_], *, angle: float = 0.0
 ) -> npt.NDArray[np.float32]:
-    """The offset that each band of posts has in common, on all posts.
-
-    Parameters
-    ----------
-    ds : xarray.Dataset
-        The posts, with the attributes of `track`.
-    values : numpy.ndarray, (y, x)
-        One component of the displacement, metres.
-    ground : numpy.ndarray of bool, (y, x)
-        Stable ground.
-    angle : float
-        See `remove_streaks`.
-    """
-    y, x = (np.asarray(ds[k].values, float) for k in ("y", "x"))
-    spacing = abs(y[-1] - y[0]) / max(y.size - 1, 1)
-    cells = template_posts(ds)
-    place = (y[:, None] - math.tan(math.radians(angle)) * x[None, :]) / spacing
-    place -= place.min()
-    width = max(cells[0] / 2, 1.0)
-    band = (place / width).astype(np.int64)
-    good = ground & np.isfinite(values)
-    count = int(band.max()) + 1
-    order = np.argsort(band[good], kind="stable")
-    sorted_band, sorted_value = band[good][order], values[good][order]
-    edges = np.searchsorted(sorted_band, np.arange(count + 1))
-    least = FEWEST * cells[0] * cells[1] * (width / cells[0])
-    middle = np.array(
-        [
-            np.median(sorted_value[a:b]) if b - a >= least else np.nan
-            for a, b in itertools.pairwise(edges)
-        ]
-    )
-    known = np.isfinite(middle)
-    if not known.any():
-        raise StableTerrainError(
-            "no line of posts holds enough stable ground to tell a streak from noise (four "
-            "templates are needed); leave the streaks in, or give more stable ground."
-        )
-    middle -= middle[known].mean()
-    at = (np.arange(count) + 0.5) * width
-    return np.asarray(np.interp(place, at[known], middle[known]), np.float32)
+    """The offset that each band of posts has in common, on all posts; see `bands.profile_of`."""
+    return np.asarray(profile_of(ds, values, ground, angle=angle).on(ds).values)

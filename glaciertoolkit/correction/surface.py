@@ -1,4 +1,4 @@
-"""The surface that is not ice motion: a polynomial of position plus a term of elevation."""
+"""The surfaces that are fitted: a polynomial or spline of position, and terms of the terrain."""
 
 from __future__ import annotations
 
@@ -10,38 +10,84 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from glaciertoolkit.correction.nodes import Nodes
 from glaciertoolkit.errors import ParameterError
 
 Array = npt.NDArray[np.float64]
 
 COMPONENTS = ("x", "y")
 ELEVATION = "elevation"
+ELEVATION_SQUARED = "elevation2"
+SLOPES = ("slope_east", "slope_north")
+"""The tangent of the slope times the sine, and times the cosine, of its aspect."""
+
 BASELINE = ("baseline", "baseline_x", "baseline_y")
 """The parallax of a perpendicular baseline, and its change with x and with y."""
 
-RELIEF = (ELEVATION, *BASELINE)
+RELIEF = (ELEVATION, ELEVATION_SQUARED, *SLOPES, *BASELINE)
 """Terms that make the topography-related offset."""
 
-ORDERS = (0, 1, 2, 3)
+SPLINE = "spline"
+"""The terms of a thin-plate spline begin so; the number of the centre follows."""
+
+ORDERS = (0, 1, "bilinear", 2, 3)
+"""Polynomials, the simplest first."""
+
+TPS = "tps"
+AUTO = "auto"
+BASES = (*ORDERS, TPS)
+Order = int | str
+Terrain = Mapping[str, Any]
+"""What is known of the ground: "elevation" (m) and, where wanted, `SLOPES`; empty for nothing."""
+
 KILOMETRE = 1000.0
 ROWS = 256
 """Rows of posts that are evaluated at once."""
 
+NODES, VARIANCE_NODES = 256, 64
+"""Nodes along an edge, at most, where a spline and its variance are evaluated."""
 
-def polynomial_terms(order: int) -> tuple[str, ...]:
-    """Names of the terms of a full polynomial in x and y: ``"1", "x", "y", "x2", "xy", ...``.
+
+def check_order(order: Order, *, also: Sequence[str] = (TPS, AUTO)) -> Order:
+    """`order` if it names a surface.
+
+    Raises
+    ------
+    ParameterError
+        If it does not.
+    """
+    known = (*ORDERS, *also)
+    if isinstance(order, bool) or order not in known:
+        raise ParameterError(
+            f"order must be one of {', '.join(map(repr, known))} (degree of the polynomial, "
+            f"'tps' a thin-plate spline, 'auto' what cross-validation finds); got {order!r}."
+        )
+    return order
+
+
+def polynomial_terms(order: Order) -> tuple[str, ...]:
+    """Names of the terms of a polynomial in x and y: ``"1", "x", "y", "x2", "xy", ...``.
 
     Examples
     --------
     >>> polynomial_terms(2)
     ('1', 'x', 'y', 'x2', 'xy', 'y2')
+    >>> polynomial_terms("bilinear")
+    ('1', 'x', 'y', 'xy')
     """
-    if isinstance(order, bool) or order not in ORDERS:
-        raise ParameterError(
-            f"order must be one of {', '.join(map(str, ORDERS))} (degree of the polynomial); "
-            f"got {order!r}."
-        )
-    return tuple(_name(degree - j, j) for degree in range(order + 1) for j in range(degree + 1))
+    check_order(order, also=())
+    if order == "bilinear":
+        return (*polynomial_terms(1), "xy")
+    degrees = range(int(order) + 1)
+    return tuple(_name(degree - j, j) for degree in degrees for j in range(degree + 1))
+
+
+def basis_of(terms: Sequence[str]) -> Order:
+    """Which of `BASES` the terms of position make; 0 where there are none."""
+    if any(t.startswith(SPLINE) for t in terms):
+        return TPS
+    position = tuple(t for t in terms if t not in RELIEF)
+    return next((order for order in ORDERS if polynomial_terms(order) == position), 0)
 
 
 def _name(i: int, j: int) -> str:
@@ -67,13 +113,14 @@ class Frame:
 
     `elevation` is the height (m) at which the topographic terms are zero. In radar geometry, where
     x is slant range, `sine` holds the ascending coefficients of the sine of the incidence angle in
-    the dimensionless x.
+    the dimensionless x. `centres` (n, 2), x and y in metres, are those of a thin-plate spline.
     """
 
     x: tuple[float, float]
     y: tuple[float, float]
     elevation: float = 0.0
     sine: tuple[float, ...] = ()
+    centres: Array = field(default_factory=lambda: np.empty((0, 2)))
 
     @classmethod
     def of(cls, ds: xr.Dataset, elevation: float = 0.0, sine: tuple[float, ...] = ()) -> Frame:
@@ -85,23 +132,58 @@ class Frame:
             spans.append(((low + high) / 2, max((high - low) / 2, 1e-9)))
         return cls(spans[0], spans[1], elevation, sine)
 
-    def term(self, name: str, x: Any, y: Any, h: Any) -> Any:
-        """One column of the design: the term `name` at x, y (m) and elevation h (m)."""
-        if name == ELEVATION:
-            return (h - self.elevation) / KILOMETRE
+    def terms(self, order: Order) -> tuple[str, ...]:
+        """Names of the terms of position."""
+        if order != TPS:
+            return polynomial_terms(order)
+        return (*polynomial_terms(1), *(f"{SPLINE}{k}" for k in range(len(self.centres))))
+
+    def term(self, name: str, x: Any, y: Any, terrain: Terrain) -> Any:
+        """One column of the design: the term `name` at x, y (m) on the terrain."""
+        if name in (ELEVATION, ELEVATION_SQUARED):
+            relative = (terrain[ELEVATION] - self.elevation) / KILOMETRE
+            return relative if name == ELEVATION else relative**2
+        if name in SLOPES:
+            return terrain[name]
         xn, yn = (x - self.x[0]) / self.x[1], (y - self.y[0]) / self.y[1]
         if name in BASELINE:
             # Metres of slant range per kilometre of perpendicular baseline.
             sine = sum(c * xn**k for k, c in enumerate(self.sine))
-            parallax = -(h - self.elevation) / (x * sine) * KILOMETRE
+            parallax = -(terrain[ELEVATION] - self.elevation) / (x * sine) * KILOMETRE
             return parallax * {"baseline": 1.0, "baseline_x": xn, "baseline_y": yn}[name]
         i, j = _powers(name)
         return xn**i * yn**j
 
-    def design(self, terms: Sequence[str], x: Array, y: Array, h: Array) -> Array:
+    def _radial(self, x: Array, y: Array, centres: Array) -> Array:
+        """``r^2 log(r)`` (points, centres), alike in all directions: a plate has no axes."""
+        unit = max(self.x[1], self.y[1])
+        square = ((x[:, None] - centres[:, 0]) / unit) ** 2
+        square += ((y[:, None] - centres[:, 1]) / unit) ** 2
+        return np.asarray(0.5 * square * np.log(np.maximum(square, 1e-300)))
+
+    def design(self, terms: Sequence[str], x: Array, y: Array, terrain: Terrain) -> Array:
         """The design matrix (points, terms)."""
-        ones = np.ones(np.broadcast_shapes(x.shape, y.shape))
-        return np.column_stack([ones * self.term(name, x, y, h) for name in terms])
+        out = np.empty((x.size, len(terms)))
+        radial = [k for k, name in enumerate(terms) if name.startswith(SPLINE)]
+        if radial:
+            numbers = [int(terms[k].removeprefix(SPLINE)) for k in radial]
+            out[:, radial] = self._radial(x, y, self.centres[numbers])
+        for k, name in enumerate(terms):
+            if not name.startswith(SPLINE):
+                out[:, k] = self.term(name, x, y, terrain)
+        return out
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """How a surface is fitted: loss (see `robust.regress`), weights, and in how many steps.
+
+    `weighted`: by the errors of tracking. `sequential`: position first, then the terrain.
+    """
+
+    loss: str = "tukey"
+    weighted: bool = False
+    sequential: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,7 +191,9 @@ class Surface:
     """A fitted surface of both components.
 
     `coefficients` (2, terms) in metres per unit of the dimensionless term, `covariance`
-    (2, terms, terms), `scale` (2,): robust scatter of one point about the surface, m.
+    (2, terms, terms), `scale` (2,): robust scatter of one point about the surface, m; `rms` of
+    the inliers and `nmad` of all points. Of a spline also its `effective` number of coefficients
+    and the `smoothing` parameter. `extra`: further variables that describe the choice.
     """
 
     terms: tuple[str, ...]
@@ -119,6 +203,12 @@ class Surface:
     scale: Array
     points: int
     inliers: Array
+    rms: Array
+    nmad: Array
+    estimator: Estimator = field(default_factory=Estimator)
+    effective: Array | None = None
+    smoothing: Array | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
     messages: tuple[str, ...] = field(default=())
 
     @property
@@ -132,9 +222,20 @@ class Surface:
         return tuple(t for t in self.terms if t in RELIEF)
 
     @property
+    def unsmoothed(self) -> tuple[str, ...]:
+        """The terms whose coefficients nothing but the points holds."""
+        return tuple(t for t in self.terms if not t.startswith(SPLINE))
+
+    @property
+    def basis(self) -> Order:
+        """Which of `BASES` the terms of position are."""
+        return basis_of(self.terms)
+
+    @property
     def order(self) -> int:
-        """Degree of the polynomial."""
-        return max((sum(_powers(t)) for t in self.polynomial), default=0)
+        """Degree of the polynomial; of a spline that of what it does not smooth."""
+        basis = self.basis
+        return basis if isinstance(basis, int) else 1
 
     def coefficient(self, term: str) -> tuple[Array, Array]:
         """Coefficient of a term in both components, and its 1-sigma error."""
@@ -151,38 +252,84 @@ class Surface:
             covariance=self.covariance[:, k][:, :, k],
         )
 
+    def at(self, points: Any) -> Array:
+        """Both components at points with `x`, `y` and `terrain`, (n, 2), metres."""
+        design = self.frame.design(self.terms, points.x, points.y, points.terrain)
+        return np.asarray(design @ self.coefficients.T)
+
     def evaluate(
-        self, ds: xr.Dataset, component: int, terms: Sequence[str], elevation: xr.DataArray | None
+        self, ds: xr.Dataset, component: int, terms: Sequence[str], terrain: Terrain
     ) -> xr.DataArray:
         """Sum of some of the terms at the posts of `ds`, float32, lazy where `ds` is lazy."""
+        nodes, rest = None, tuple(terms)
+        if basis_of(terms) == TPS:
+            rest = tuple(t for t in terms if t in RELIEF)
+            position = tuple(t for t in terms if t not in RELIEF)
+            k = [self.terms.index(t) for t in position]
+            nodes = Nodes.of(
+                ds,
+                NODES,
+                lambda x, y: (
+                    self.frame.design(position, x, y, {}) @ self.coefficients[component, k]
+                ),
+            )
 
-        def total(ds: xr.Dataset, elevation: xr.DataArray | None) -> xr.DataArray:
-            x, y = _positions(ds)
-            out = xr.zeros_like(ds["dx"], dtype=np.float64)
-            for name in terms:
+        def total(y: Array, x: Array, terrain: Terrain) -> Array:
+            out = np.zeros((y.size, x.size)) if nodes is None else nodes.at(y[:, 0], x[0])
+            for name in rest:
                 k = self.terms.index(name)
-                value = self.frame.term(name, x, y, elevation)
-                out = out + self.coefficients[component, k] * value
+                out += self.coefficients[component, k] * self.frame.term(name, x, y, terrain)
             return out
 
-        return _by_rows(total, ds, elevation)
+        return _on_posts(total, ds, terrain)
 
-    def variance(
-        self, ds: xr.Dataset, component: int, elevation: xr.DataArray | None
-    ) -> xr.DataArray:
+    def variance(self, ds: xr.Dataset, component: int, terrain: Terrain) -> xr.DataArray:
         """Variance of the fitted surface at the posts (m2), float32, lazy where `ds` is lazy."""
+        if self.basis == TPS:
+            return self._spline_variance(ds, component, terrain)
 
-        def total(ds: xr.Dataset, elevation: xr.DataArray | None) -> xr.DataArray:
-            x, y = _positions(ds)
-            columns = [self.frame.term(name, x, y, elevation) for name in self.terms]
-            out = xr.zeros_like(ds["dx"], dtype=np.float64)
+        def total(y: Array, x: Array, terrain: Terrain) -> Array:
+            columns = [self.frame.term(name, x, y, terrain) for name in self.terms]
+            out = np.zeros((y.size, x.size))
             for i, left in enumerate(columns):
                 for j, right in enumerate(columns[: i + 1]):
                     factor = self.covariance[component, i, j] * (1 if i == j else 2)
-                    out = out + factor * (left * right)
-            return out.clip(0)
+                    out += factor * (left * right)
+            return np.asarray(out.clip(0))
 
-        return _by_rows(total, ds, elevation)
+        return _on_posts(total, ds, terrain)
+
+    def _spline_variance(self, ds: xr.Dataset, component: int, terrain: Terrain) -> xr.DataArray:
+        """Variance where the terms of position are too many to go through post by post.
+
+        Their own variance, and their covariance with each term of the terrain, are smooth fields.
+        """
+        covariance = self.covariance[component]
+        p = [self.terms.index(t) for t in self.polynomial]
+
+        def own(x: Array, y: Array) -> Array:
+            design = self.frame.design(self.polynomial, x, y, {})
+            return np.asarray(np.einsum("ij,ij->i", design @ covariance[np.ix_(p, p)], design))
+
+        def shared(term: str) -> Callable[[Array, Array], Array]:
+            row = covariance[p, self.terms.index(term)]
+            return lambda x, y: np.asarray(self.frame.design(self.polynomial, x, y, {}) @ row)
+
+        fields = {"": Nodes.of(ds, VARIANCE_NODES, own)} | {
+            t: Nodes.of(ds, VARIANCE_NODES, shared(t)) for t in self.relief
+        }
+
+        def total(y: Array, x: Array, terrain: Terrain) -> Array:
+            out = fields[""].at(y[:, 0], x[0])
+            columns = {t: self.frame.term(t, x, y, terrain) for t in self.relief}
+            for t, column in columns.items():
+                out += 2 * column * fields[t].at(y[:, 0], x[0])
+                for other, value in columns.items():
+                    factor = covariance[self.terms.index(t), self.terms.index(other)]
+                    out += factor * (column * value)
+            return np.asarray(out.clip(0))
+
+        return _on_posts(total, ds, terrain)
 
     def diagnostics(self) -> Mapping[str, Any]:
         """Small variables that describe the fit, ready for `Dataset.assign`."""
@@ -197,11 +344,27 @@ class Surface:
                 self.scale,
                 {"units": "m", "long_name": "robust scatter of one point about the fit"},
             ),
+            "fit_rms": (
+                "component",
+                self.rms,
+                {"units": "m", "long_name": "root mean square residual of the inliers"},
+            ),
+            "fit_nmad": (
+                "component",
+                self.nmad,
+                {"units": "m", "long_name": "NMAD of the residuals of all points"},
+            ),
+            **self.extra,
         }
         if position:
             found |= {
                 "term": ("term", list(self.polynomial)),
                 "deformation_order": ((), self.order, {"long_name": "degree of the polynomial"}),
+                "deformation_basis": (
+                    (),
+                    str(self.basis),
+                    {"long_name": "the surface: degree of a polynomial, bilinear, or tps"},
+                ),
                 "deformation_coefficients": (
                     dims,
                     self.coefficients[:, position],
@@ -217,51 +380,79 @@ class Surface:
                     {"units": "m2", "long_name": "covariance of the coefficients"},
                 ),
             }
-        if ELEVATION in self.terms:
-            value, error = self.coefficient(ELEVATION)
+        if self.basis == TPS and self.effective is not None and self.smoothing is not None:
             found |= {
-                "topography_coefficient": (
-                    "component",
-                    value / KILOMETRE,
-                    {"units": "1", "long_name": "topography-related offset per metre of elevation"},
+                "deformation_centres": (
+                    ("centre", "component"),
+                    self.frame.centres,
+                    {"units": "m", "long_name": "centres of the thin-plate spline"},
                 ),
-                "topography_coefficient_error": (
+                "deformation_effective_terms": (
                     "component",
-                    error / KILOMETRE,
-                    {"units": "1", "long_name": "1-sigma error of the coefficient"},
+                    self.effective,
+                    {"units": "1", "long_name": "effective number of coefficients of the spline"},
+                ),
+                "deformation_smoothing": (
+                    "component",
+                    self.smoothing,
+                    {"units": "1", "long_name": "smoothing parameter, by cross-validation"},
                 ),
             }
+        return found | self._terrain_diagnostics()
+
+    def _terrain_diagnostics(self) -> dict[str, Any]:
+        """Coefficients of the terms of the terrain, per metre of elevation or unit of slope."""
+        found: dict[str, Any] = {}
+        names = {
+            ELEVATION: ("topography_coefficient", KILOMETRE, "1",
+                        "topography-related offset per metre of elevation"),
+            ELEVATION_SQUARED: ("topography_quadratic", KILOMETRE**2, "m-1",
+                                "topography-related offset per squared metre of elevation"),
+            SLOPES[0]: ("topography_slope_east", 1.0, "m",
+                        "offset per tangent of the slope where it faces grid east"),
+            SLOPES[1]: ("topography_slope_north", 1.0, "m",
+                        "offset per tangent of the slope where it faces grid north"),
+        }  # fmt: skip
+        for term, (name, unit, units, words) in names.items():
+            if term not in self.terms:
+                continue
+            value, error = (v / unit for v in self.coefficient(term))
+            found[name] = ("component", value, {"units": units, "long_name": words})
+            about = {"units": units, "long_name": "1-sigma error of the coefficient"}
+            found[f"{name}_error"] = ("component", error, about)
         return found
 
 
-Field = Callable[[xr.Dataset, xr.DataArray | None], xr.DataArray]
+Field = Callable[[Array, Array, Terrain], Array]
+"""Called with y (n, 1) and x (1, m) in metres and the terrain there; returns (n, m)."""
 
 
-def _by_rows(function: Field, ds: xr.Dataset, elevation: xr.DataArray | None) -> xr.DataArray:
-    """A field over the posts in single precision; in memory some rows at a time.
+def _on_posts(function: Field, ds: xr.Dataset, terrain: Terrain) -> xr.DataArray:
+    """A field over the posts in single precision, lazy where `ds` is lazy.
 
-    In double precision the terms of a large scene would take gigabytes.
+    It is computed some rows at a time: in double precision the terms of a large scene, or of a
+    large chunk in each of many threads, would take gigabytes.
     """
-    if ds["dx"].chunks is not None:
-        return function(ds, elevation).transpose("y", "x").astype(np.float32).drop_attrs()
-    posts = ds[["dx"]]
-    out = np.empty((ds.sizes["y"], ds.sizes["x"]), np.float32)
-    for first in range(0, ds.sizes["y"], ROWS):
-        part = {"y": slice(first, first + ROWS)}
-        here = None if elevation is None else elevation.isel(part)
-        out[part["y"]] = function(posts.isel(part), here).transpose("y", "x").values
-    return ds["dx"].copy(data=out).drop_attrs()
+    names = tuple(terrain)
 
+    def block(y: Array, x: Array, *values: Any) -> npt.NDArray[np.float32]:
+        out = np.empty((y.size, x.size), np.float32)
+        for first in range(0, y.size, ROWS):
+            rows = slice(first, first + ROWS)
+            here = dict(zip(names, (value[rows] for value in values), strict=True))
+            out[rows] = function(y[rows, None], x[None, :], here)
+        return out
 
-def _positions(ds: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
-    """x and y of the posts, chunked like `ds` so that what is made of them stays lazy."""
-    import dask.array as da
+    lines = [np.asarray(ds[k].values, float) for k in ("y", "x")]
+    ground = [terrain[name].transpose("y", "x") for name in names]
+    chunks = ds["dx"].chunksizes
+    if not chunks:
+        data: Any = block(*lines, *(g.values for g in ground))
+    else:
+        import dask.array as da
 
-    found = []
-    for name in ("x", "y"):
-        values: Any = np.asarray(ds[name].values, float)
-        chunks = ds["dx"].chunksizes.get(name)
-        if chunks:
-            values = da.from_array(values, chunks=(chunks,))
-        found.append(xr.DataArray(values, dims=name))
-    return found[0], found[1]
+        y, x = (da.from_array(v, chunks=(chunks[k],)) for v, k in zip(lines, "yx", strict=True))
+        given = [part for g in ground for part in (g.chunk(chunks).data, "yx")]
+        data = da.blockwise(block, "yx", y, "y", x, "x", *given, dtype=np.float32)
+    coords = {k: ds.coords[k] for k in ds["dx"].coords}
+    return xr.DataArray(data, coords, ("y", "x"), name=ds["dx"].name)

@@ -8,18 +8,21 @@ import numpy as np
 import xarray as xr
 
 from glaciertoolkit.conventions import Flag, describe, in_radar_geometry, validate
-from glaciertoolkit.correction.deformation import subtract
-from glaciertoolkit.correction.fit import fit_surface
+from glaciertoolkit.correction.deformation import estimator_of
+from glaciertoolkit.correction.fit import Wanted, fit_surface
 from glaciertoolkit.correction.points import Points, require_computed, select_points
 from glaciertoolkit.correction.relief import baseline_diagnostics, prepare
+from glaciertoolkit.correction.subtract import subtract
+from glaciertoolkit.correction.surface import ELEVATION, SLOPES
 from glaciertoolkit.errors import InputError
 from glaciertoolkit.provenance import recorded
 
 
 @recorded
 def remove_topography(
-    ds: xr.Dataset, *, stable: Any, dem: Any = None, method: str | None = None
-) -> xr.Dataset:
+    ds: xr.Dataset, *, stable: Any, dem: Any = None, method: str | None = None,
+    aspect: bool = False, loss: str = "tukey", weighted: bool = False,
+) -> xr.Dataset:  # fmt: skip
     """Remove what relief and a baseline make of stereo parallax.
 
     Parameters
@@ -32,10 +35,16 @@ def remove_topography(
     dem : xarray.DataArray or path-like
         Elevation, any grid and CRS; it is averaged onto the posts. In radar geometry the height
         found by `locate` is used instead.
-    method : {"geometric", "baseline", "elevation"}, optional
+    method : {"geometric", "baseline", "elevation", "quadratic"}, optional
         "elevation", the default on a map, fits a displacement in proportion to elevation to the
-        stable ground. In radar geometry "geometric", the default there, subtracts what the orbits
-        predict, without a fit, and "baseline" fits the perpendicular baseline. See `correct`.
+        stable ground; "quadratic" adds its square. In radar geometry "geometric", the default
+        there, subtracts what the orbits predict, without a fit, and "baseline" fits the
+        perpendicular baseline. See `correct`.
+    aspect : bool
+        On a map, also fit a displacement in proportion to the tangent of the slope, by aspect: what
+        a DEM leaves that does not lie where the images do.
+    loss, weighted
+        See `remove_deformation`.
 
     Returns
     -------
@@ -56,7 +65,13 @@ def remove_topography(
     Notes
     -----
     Two passes seen from orbits a perpendicular baseline B apart shift a target at height h by
-    ``-B h / (R sin(theta))`` in slant range, a displacement in proportion to elevation.
+    ``-B h / (R sin(theta))`` in slant range, a displacement in proportion to elevation. A DEM
+    shifted horizontally leaves ``tan(slope) (a sin(aspect) + b cos(aspect))``.
+
+    References
+    ----------
+    Nuth, C. and Kaeaeb, A. (2011), Co-registration and bias corrections of satellite elevation
+    data sets for quantifying glacier thickness change, The Cryosphere 5.
     """
     from glaciertoolkit.terrain import as_stable
 
@@ -68,35 +83,42 @@ def remove_topography(
         validate(ds, needs=("height",))
     elif dem is None:
         raise InputError("removing the topography-related offset needs a DEM; give dem=.")
-    out, relief = prepare(ds, dem, method or True, stable=ground)
+    estimator = estimator_of(ds, loss=loss, weighted=weighted)
+    out, relief = prepare(ds, dem, method or True, stable=ground, aspect=aspect)
     elevation = relief.elevation
     assert elevation is not None
     if not relief.optional:
-        points = select_points(out, stable=ground, elevation=elevation)
-        surface = fit_surface(
-            points, out, order=None, elevation=elevation, relief=relief.terms, sine=relief.sine
-        )
+        points, targets = select_points(out, stable=ground, terrain=relief.terrain, errors=weighted)
+        wanted = Wanted(None, relief.terms, relief.sine, estimator)
+        surface = fit_surface(points, targets, out, wanted)
         if not surface.relief:
             return out.assign(correction_warnings=((), "\n".join(surface.messages)))
         # The constant belongs to the global deformation; here it only kept the slope unbiased.
-        out = subtract(out, surface.only(surface.relief), elevation=elevation)
+        out = subtract(out, surface.only(surface.relief), terrain=relief.terrain)
         out = flag_extrapolated(out, elevation, points)
         out = out.assign(baseline_diagnostics(relief, surface)[0])
     return describe(out.assign({str(elevation.name): elevation, "stable": ground}))
 
 
-def elevation_at_posts(ds: xr.Dataset, dem: Any) -> xr.DataArray | None:
-    """Mean elevation under each template, chunked like `ds`; None for None.
+def at_posts(ds: xr.Dataset, dem: Any, *, slopes: bool = False) -> dict[str, xr.DataArray]:
+    """Mean elevation under each template, and its `SLOPES` if wanted, chunked like `ds`.
 
     Tracking measures the mean offset over the template, so its elevation is a mean too.
     """
-    from glaciertoolkit.terrain import terrain_at_posts
+    from glaciertoolkit.terrain.at_posts import elevation_at_posts, terrain_at_posts
 
-    if dem is None:
-        return None
-    elevation = terrain_at_posts(ds, dem)["elevation"]
+    if not slopes:
+        found = {ELEVATION: elevation_at_posts(ds, dem)}
+    else:
+        terrain = terrain_at_posts(ds, dem)
+        found = {ELEVATION: terrain[ELEVATION]}
+        # Level ground faces nowhere.
+        aspect = np.radians(terrain["aspect"].fillna(0.0))
+        steepness = np.tan(np.radians(terrain["slope"]))
+        for name, part in zip(SLOPES, (np.sin(aspect), np.cos(aspect)), strict=True):
+            found[name] = xr.DataArray(steepness * part).astype(np.float32)
     chunks = ds["dx"].chunksizes
-    return elevation.chunk(chunks) if chunks else elevation
+    return {name: value.chunk(chunks) if chunks else value for name, value in found.items()}
 
 
 def flag_extrapolated(ds: xr.Dataset, elevation: xr.DataArray, points: Points) -> xr.Dataset:

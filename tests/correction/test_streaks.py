@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dask
 import numpy as np
 import pytest
 import xarray as xr
@@ -67,3 +68,77 @@ def test_bad_options_are_said():
         gt.remove_streaks(ds, stable=stable, angle=89.0)
     with pytest.raises(gt.GlacierToolkitError, match="stable ground"):
         gt.remove_streaks(ds, stable=stable & (stable.x < 30))
+
+
+def stripes(ds, *, along, angle=0.0, amplitude=1.0):
+    """A jagged profile across stripes that run along an axis, or nearly."""
+    slope = np.tan(np.radians(angle))
+    x, y = np.meshgrid((ds.x - ds.x.mean()).values, (ds.y - ds.y.mean()).values)
+    across = y - slope * x if along == "x" else x - slope * y
+    return amplitude * (np.sin(across / 60.0) + 0.5 * np.sign(np.sin(across / 150.0)))
+
+
+@pytest.mark.parametrize("along", ["x", "y"])
+@pytest.mark.parametrize(("angle", "given"), [(0.0, 0.0), (12.0, 12.0), (-20.0, None)])
+def test_stripes_go_from_both_components_and_the_ice_stays(along, angle, given):
+    ds, stable, _, ice = scene(amplitude=0.0)
+    extra = stripes(ds, along=along, angle=angle).astype(np.float32)
+    ds = ds.assign(dx=ds["dx"] + extra, dy=ds["dy"] - 2 * extra)
+    done = gt.remove_stripes(ds, stable=stable, along=along, angle=given)
+    for name, factor in (("dx", 1.0), ("dy", -2.0)):
+        assert float(done[f"{name}_stripe_angle"]) == pytest.approx(angle, abs=1.0)
+        left = done[f"{name}_stripes"].values - factor * (extra - extra.mean())
+        assert np.sqrt((left**2).mean()) < 0.2 * abs(factor)
+        assert gt.nmad(done[name].values[~ice]) < 0.45 * gt.nmad(ds[name].values[~ice])
+    assert np.median(done["dy"].values[ice]) == pytest.approx(6.0, abs=0.15)
+    assert done["dx_stripes"].attrs["units"] == "m"
+    # what fails: stripes looked for across themselves
+    other = "y" if along == "x" else "x"
+    across = gt.remove_stripes(ds, stable=stable, along=other)
+    assert gt.nmad(across["dx"].values[~ice]) > 0.8 * gt.nmad(ds["dx"].values[~ice])
+
+
+def test_a_wave_is_known_where_no_ground_is_stable():
+    ds, stable, _, _ice = scene(amplitude=0.0)
+    wave = (0.8 * np.sin(2 * np.pi * ds.y / 700.0 + 0.7)).astype(np.float32)
+    ds = ds.assign(dx=(ds["dx"] + wave).astype(np.float32))
+    some = stable & ((ds.y < 900) | (ds.y > 1500))
+    done = gt.remove_stripes(ds, stable=some, along="x", components=("x",), wave=True)
+    assert float(done["dx_stripe_period"]) == pytest.approx(700.0, rel=0.02)
+    gap = (done["dx_stripes"] - wave).where((ds.y > 950) & (ds.y < 1450))
+    assert float(abs(gap - gap.mean()).max()) < 0.1
+    profile = gt.remove_stripes(ds, stable=some, along="x", components=("x",))
+    missed = (profile["dx_stripes"] - wave).where((ds.y > 950) & (ds.y < 1450))
+    assert float(abs(missed - missed.mean()).max()) > 0.3
+
+
+def test_where_no_wave_stands_out_none_is_removed():
+    ds, stable, *_ = scene(amplitude=0.0)
+    done = gt.remove_stripes(ds, stable=stable, components=("x",), wave=True)
+    assert float(abs(done["dx_stripes"]).max()) < 0.05
+
+
+@pytest.mark.parametrize("wave", [False, True])
+def test_stripes_have_the_same_bits_for_any_chunks_and_stay_lazy(wave):
+    ds, stable, *_ = scene()
+    options = {"stable": stable, "along": "x", "angle": 5.0, "wave": wave}
+    whole = gt.remove_stripes(ds, **options)
+    for chunks, scheduler in (({"y": 31, "x": 77}, "threads"), ({"y": 240, "x": 9}, "synchronous")):
+        lazy = gt.remove_stripes(ds.chunk(chunks), **options)
+        assert dask.is_dask_collection(lazy["dx"].data)
+        with dask.config.set(scheduler=scheduler):
+            xr.testing.assert_identical(lazy.compute(), whole)
+
+    def never(*_args, **_kwargs):
+        raise AssertionError("computed early")
+
+    with dask.config.set(scheduler=never), pytest.raises(AssertionError, match="early"):
+        lazy["dx"].compute()
+
+
+def test_bad_options_of_stripes_are_said():
+    ds, stable, *_ = scene()
+    with pytest.raises(gt.GlacierToolkitError, match="along"):
+        gt.remove_stripes(ds, stable=stable, along="z")
+    with pytest.raises(gt.GlacierToolkitError, match="components"):
+        gt.remove_stripes(ds, stable=stable, components=())

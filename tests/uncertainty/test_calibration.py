@@ -120,7 +120,7 @@ def test_too_few_residuals_change_nothing() -> None:
     assert "error_scale" not in calibrate_errors(offset_field((8, 8)))
     assert error_scale(np.zeros(100), np.ones(100)) == 1
     assert error_scale(np.full(100, np.nan), np.ones(100)) == 1
-    assert shared_error(np.full((40, 40), np.nan), (2, 2)) == 0
+    assert shared_error([np.full((40, 40), np.nan)], (2, 2)) == 0
 
 
 def test_long_tails_are_paid_for() -> None:
