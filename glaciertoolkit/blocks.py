@@ -282,6 +282,10 @@ STORED = 512
 """Posts along an edge of a chunk of a store: a file for each small tile would take long to read."""
 
 
+WRITTEN = 16_000_000
+"""Posts of a band: Dask keeps part of what it made until the last chunk that needs it is stored."""
+
+
 def is_lazy(ds: xr.Dataset | xr.DataArray) -> bool:
     """Whether any variable of `ds` is a Dask collection."""
     import dask
@@ -325,8 +329,29 @@ def checkpoint(
     for variable in plain.variables.values():
         variable.encoding = {}
     with atomic_path(target, overwrite=overwrite) as temporary:
-        plain.to_zarr(temporary, mode="w", consolidated=False)
+        _store(plain, temporary)
     return open_checkpoint(target)
+
+
+def _store(ds: xr.Dataset, path: Path) -> None:
+    """Write `ds`; a large lazy one in bands of whole chunks, one after the other."""
+    rows = ds.sizes.get("y", 1)
+    chunk = max(ds.chunksizes.get("y", (rows,)))
+    band = chunk * max(1, WRITTEN // (chunk * ds.sizes.get("x", 1)))
+    if not is_lazy(ds) or band >= rows:
+        ds.to_zarr(path, mode="w", consolidated=False)
+        return
+    # What has no rows, and what is in memory, is written here; the rest only laid out.
+    small = [name for name, v in ds.variables.items() if "y" not in v.dims and is_lazy(ds[name])]
+    ds = ds.assign({name: ds[name].compute() for name in small})
+    ds.to_zarr(path, mode="w", consolidated=False, compute=False)
+    part = ds[[name for name, v in ds.data_vars.items() if v.chunks and "y" in v.dims]]
+    part = part.drop_vars([name for name, v in part.coords.items() if "y" not in v.dims])
+    for first in range(0, rows, band):
+        here = slice(first, min(first + band, rows))
+        part.isel(y=here).drop_vars("y", errors="ignore").to_zarr(
+            path, region={"y": here}, consolidated=False
+        )
 
 
 def _retyped(ds: xr.Dataset, kind: str, dtype: Any) -> xr.Dataset:

@@ -224,3 +224,24 @@ def test_texts_survive_a_checkpoint_without_a_warning(tmp_path):
     assert str(back["said"].item()) == "one\ntwo"
     again = checkpoint(back, tmp_path / "again.zarr")
     assert again.load().identical(back)
+
+
+def test_a_large_dataset_is_stored_in_bands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ds = offset_field((130, 70)).chunk({"y": 16, "x": 30})
+    ds["kept"] = ("y", np.arange(130.0))
+    ds["both"] = (("component", "y", "x"), da.zeros((2, 130, 70), chunks=(1, 16, 30)) + ds.dx.data)
+    ds["lazy_scalar"] = ((), da.asarray(3.0))
+    ds["only_x"] = ("x", da.arange(70, chunks=30))
+    whole = checkpoint(ds, tmp_path / "whole.zarr").load()
+    monkeypatch.setattr("glaciertoolkit.blocks.STORED", 16)
+    monkeypatch.setattr("glaciertoolkit.blocks.WRITTEN", 32 * 70)
+    calls = []
+    write = xr.Dataset.to_zarr
+    monkeypatch.setattr(
+        xr.Dataset, "to_zarr", lambda self, *a, **k: (calls.append(k), write(self, *a, **k))[1]
+    )
+    banded = checkpoint(ds, tmp_path / "bands.zarr").load()
+    assert len(calls) == 1 + 5
+    xr.testing.assert_identical(banded, whole)
