@@ -31,8 +31,13 @@ AT_REST = 0.5
 """m yr-1: glaciers are not slower than the first, stagnant ones have the second."""
 FAST_BELT = 0.35
 """Width of the belt of fast ice, as a share of the range of elevations."""
+BELT_SCATTER = 0.12
+"""By how much the belt lies elsewhere from glacier to glacier."""
 SLIP_AT_MARGIN = 0.15
 """Speed at the side of a glacier, as a share of that in its middle."""
+
+FEWEST_INNER = 5
+"""Posts away from the margin without which all of a glacier count."""
 
 RATE_FACTOR, EXPONENT, DENSITY, GRAVITY = 2.4e-24, 3.0, 900.0, 9.81
 
@@ -59,7 +64,7 @@ class Region:
     truth : pandas.DataFrame
         One row a glacier: `rgi_id`, `speed` (m yr-1, true median of the ice
         farther than half a template from its margin), `slope` (degrees), `temperature` (degC, mean at its
-        median elevation), `stagnant`, `trend` (m yr-1 a year) and `surge_year` (0: none).
+        median elevation), `fastest_at` (normalised elevation), `stagnant`, `trend` (m yr-1 a year) and `surge_year` (0: none).
     """
 
     velocity: xr.Dataset
@@ -104,8 +109,9 @@ def simulate_region(
     unexplained : float
         Standard deviation, m yr-1, of what neither explains: alike among neighbours (8 km).
     fastest_at : float
-        Normalised elevation (0 lowest, 1 highest) at which each glacier is fastest: above 0.5
-        the accumulation area is faster than the ablation area, below it the other way round.
+        Normalised elevation (0 lowest, 1 highest) at which glaciers are fastest, give or take
+        0.12: above 0.5 most of their accumulation areas are faster than their ablation areas,
+        below it the other way round.
     noise : float
         Error of a component, m yr-1, alike over a template (192 m).
     missing : float
@@ -166,7 +172,7 @@ def simulate_region(
     climate = weather.Weather.of(rng, grid.field)
     truth = _glacier_speeds(rng, troughs, grid, elevation, owner, climate, given)
     east, north, thickness = _flow(
-        troughs, grid, owner, truth["speed"].to_numpy(), fastest_at
+        troughs, grid, owner, truth["speed"].to_numpy(), truth["fastest_at"].to_numpy()
     )
     thickness = thickness * np.exp(thickness_error * grid.field(rng, 1000.0))
     dem = grid.map(elevation, "elevation", "m")
@@ -293,8 +299,10 @@ def _glacier_speeds(
     at_rest = rng.choice(len(table), given["stagnant"], replace=False)
     table["stagnant"] = np.isin(np.arange(len(table)), at_rest)
     table.loc[table["stagnant"], "speed"] = AT_REST
+    belt = given["fastest_at"] + BELT_SCATTER * rng.standard_normal(len(table))
+    table["fastest_at"] = np.clip(belt, 0, 1)
     table.attrs = given
-    return table[["rgi_id", "speed", "slope", "temperature", "stagnant"]]
+    return table[["rgi_id", "speed", "slope", "temperature", "fastest_at", "stagnant"]]
 
 
 def _steepness(trough: Trough, s: Floats) -> Floats:
@@ -308,19 +316,22 @@ def _flow(
     grid: _Grid,
     owner: NDArray[np.int32],
     speeds: Floats,
-    fastest_at: float,
+    fastest_at: Floats,
 ) -> tuple[Floats, Floats, Floats]:
     """True velocity (east, north), m yr-1, and the thickness that makes it."""
+    from scipy.ndimage import distance_transform_edt
+
     east, north, thickness = (np.zeros(grid.x.shape) for _ in range(3))
-    for number, (trough, speed) in enumerate(zip(troughs, speeds, strict=True)):
+    # The margin lies halfway between the last post on ice and the first one beside it.
+    far = grid.post * distance_transform_edt(owner >= 0) >= (TEMPLATE_PIXELS * PIXEL + grid.post) / 2
+    for number, trough in enumerate(troughs):
         at = owner == number
         s, across = trough.place(grid.x[at], grid.y[at])
         height = (trough.surface(s) - trough.surface(np.array(1.0))) / trough.drop
-        along = 0.3 + 0.7 * np.exp(-(((height - fastest_at) / FAST_BELT) ** 2))
-        margin = trough.margin(s)
-        share = along * (1 - (1 - SLIP_AT_MARGIN) * (across / margin) ** 2)
-        inner = margin - np.abs(across) > TEMPLATE_PIXELS * PIXEL / 2
-        v = speed * share / np.median(share[inner] if inner.any() else share)
+        along = 0.3 + 0.7 * np.exp(-(((height - fastest_at[number]) / FAST_BELT) ** 2))
+        share = along * (1 - (1 - SLIP_AT_MARGIN) * (across / trough.margin(s)) ** 2)
+        inner = share[far[at]]
+        v = speeds[number] * share / np.median(inner if inner.size >= FEWEST_INNER else share)
         down = trough.downhill(s)
         east[at], north[at] = v * down[0], v * down[1]
         thickness[at] = _thickness(v, _steepness(trough, s))

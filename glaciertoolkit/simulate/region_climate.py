@@ -98,7 +98,7 @@ def climate_grid(rng: np.random.Generator, weather: Weather, dem: xr.DataArray) 
     kelvin = 273.15 + local + weather.months[:, None, None]
     month = np.arange(weather.months.size) % 12
     monsoon = 1 / 12 + 0.07 * np.exp(-(((month - 6.5) / 2) ** 2))
-    monsoon *= 12 / monsoon.sum() * weather.months.size / 12
+    monsoon *= weather.months.size / 12 / monsoon.sum()  # of each year
     amount = means(weather.precipitation) * monsoon[:, None, None]
     amount = amount * rng.gamma(8, 1 / 8, weather.months.size)[:, None, None]
     dims = ("time", "latitude", "longitude")
