@@ -62,9 +62,10 @@ class Region:
     history : xarray.Dataset
         `v` and `v_error` (m yr-1) of each glacier and year, over `rgi_id` and `time`.
     truth : pandas.DataFrame
-        One row a glacier: `rgi_id`, `speed` (m yr-1, true median of the ice
-        farther than half a template from its margin), `slope` (degrees), `temperature` (degC, mean at its
-        median elevation), `fastest_at` (normalised elevation), `stagnant`, `trend` (m yr-1 a year) and `surge_year` (0: none).
+        One row a glacier: `rgi_id`, `speed` (m yr-1, true median of the ice farther than half a
+        template from its margin), `slope` (degrees), `temperature` (degC, mean at its median
+        elevation), `fastest_at` (normalised elevation), `stagnant`, `trend` (m yr-1 a year) and
+        `surge_year` (0: none).
     """
 
     velocity: xr.Dataset
@@ -152,7 +153,7 @@ def simulate_region(
     >>> len(region.outlines), region.velocity.v.attrs["units"], region.climate.t2m.dims
     (8, 'm yr-1', ('time', 'latitude', 'longitude'))
     """
-    given = {
+    given: dict[str, Any] = {
         "glaciers": glaciers, "extent": [float(e) for e in extent], "post": post,
         "slope_effect": slope_effect, "temperature_effect": temperature_effect,
         "unexplained": unexplained, "fastest_at": fastest_at, "noise": noise,
@@ -301,7 +302,7 @@ def _glacier_speeds(
     table.loc[table["stagnant"], "speed"] = AT_REST
     belt = given["fastest_at"] + BELT_SCATTER * rng.standard_normal(len(table))
     table["fastest_at"] = np.clip(belt, 0, 1)
-    table.attrs = given
+    table.attrs.update(given)
     return table[["rgi_id", "speed", "slope", "temperature", "fastest_at", "stagnant"]]
 
 
@@ -323,7 +324,9 @@ def _flow(
 
     east, north, thickness = (np.zeros(grid.x.shape) for _ in range(3))
     # The margin lies halfway between the last post on ice and the first one beside it.
-    far = grid.post * distance_transform_edt(owner >= 0) >= (TEMPLATE_PIXELS * PIXEL + grid.post) / 2
+    far = (
+        grid.post * distance_transform_edt(owner >= 0) >= (TEMPLATE_PIXELS * PIXEL + grid.post) / 2
+    )
     for number, trough in enumerate(troughs):
         at = owner == number
         s, across = trough.place(grid.x[at], grid.y[at])
@@ -368,7 +371,9 @@ def _measured(
         data[f"{name}_error"] = np.where(holes, np.nan, given["noise"])
     maps = {name: grid.map(values, name, "m yr-1") for name, values in data.items()}
     maps["stable"] = maps["v"].copy(data=(owner < 0) & ~holes)
-    maps["flag"] = maps["v"].copy(data=np.where(holes, np.uint32(Flag.LOW_CORRELATION), np.uint32(0)))
+    maps["flag"] = maps["v"].copy(
+        data=np.where(holes, np.uint32(Flag.LOW_CORRELATION), np.uint32(0))
+    )
     first, second = (np.datetime64(d, "ns") for d in DATES)
     times = {
         "reference_time": first, "secondary_time": second,

@@ -186,7 +186,10 @@ def history_of(
     attrs = {"units": "m yr-1"}
     history = xr.Dataset(
         {"v": (dims, measured, attrs), "v_error": (dims, np.full(v.shape, error), attrs)},
-        {"rgi_id": truth["rgi_id"].to_numpy(str), "time": pd.to_datetime([f"{y}-07-01" for y in year])},
+        {
+            "rgi_id": truth["rgi_id"].to_numpy(str),
+            "time": pd.to_datetime([f"{y}-07-01" for y in year]),
+        },
         {"source": "simulated"},
     )
     return history, truth.assign(trend=trend, surge_year=surge_year)

@@ -116,8 +116,9 @@ def place_troughs(
 ) -> list[Trough]:
     """Glaciers of very different size that do not touch, the longest first.
 
-    `slopes` are their mean slopes in degrees (of long ones less), `extent` the width and height of the region, m,
-    whose south-west corner is the origin. Fewer than `count` where there is no room.
+    `slopes` are their mean slopes in degrees (of long ones less), `extent` the width and height
+    of the region, m, whose south-west corner is the origin. Fewer than `count` where there is no
+    room.
     """
     import shapely
 
