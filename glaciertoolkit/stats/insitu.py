@@ -33,7 +33,7 @@ def compare_insitu(
     names : sequence of str, optional
         Of the sites; by default those of `estimate`, if it is a Series.
     limit : float
-        Largest |z| that agrees.
+        Largest ``|z|`` that agrees.
 
     Returns
     -------
