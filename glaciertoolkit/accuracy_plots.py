@@ -123,7 +123,8 @@ def density_image(report: xr.Dataset, measure: str = "static", *, size: int = 38
     labels = [with_units(n, str(x.attrs["units"])) for n in names]
     dims = [hv.Dimension(f"{measure}_{n}", label=t) for n, t in zip(names, labels, strict=True)]
     values = report[f"{measure}_density"].values
-    image = hv.Image((x.values, y.values, values), dims, "density", rtol=0.01)
+    # a name of its own: plots side by side share the colour limits of what is called the same
+    image = hv.Image((x.values, y.values, values), dims, f"{measure}_density", rtol=0.01)
     middle = [float(k.mean()) for k in (x, y)]
     widths = [float(report[f"{measure}_half_width_{n}"]) for n in names]
     core = hv.Box(middle[0], middle[1], (2 * widths[0], 2 * widths[1]))
@@ -132,7 +133,13 @@ def density_image(report: xr.Dataset, measure: str = "static", *, size: int = 38
             image.opts(cmap="Blues", backend="bokeh"),
             core.opts(color=STABLE_COLOUR, line_width=2, backend="bokeh"),
         ]
-    ).opts(title=f"{measure}: core of the density", **plot_size(size, size))
+    ).opts(
+        title=f"{measure}: core of the density",
+        # a few wild values would make a dot of the core
+        xlim=(middle[0] - 3 * widths[0], middle[0] + 3 * widths[0]),
+        ylim=(middle[1] - 3 * widths[1], middle[1] + 3 * widths[1]),
+        **plot_size(size, size),
+    )
 
 
 def calibration_curve(report: xr.Dataset, *, size: int = 340) -> hv.Overlay:
