@@ -105,9 +105,10 @@ def climate(
         Over `rgi_id`, or `y` and `x`: `temperature_mean`, `temperature_summer` (degC),
         `degree_days` (K d of a year), `precipitation_annual` (mm), `snow_fraction`, means over
         the complete years; with outlines also `v_median`, `v_p90`, `v_error`, `area_km2`,
-        `coverage`, with a DEM `zmed_m` (``drop_dims("factor").to_dataframe()`` makes a table). Over `factor`, for
-        each of those: `correlation` (Spearman's) with the speed, `p_value`, `n_cells` (the
-        number of values it rests on) and `reason` where there is none. Attribute `note`.
+        `coverage`, with a DEM `zmed_m` (``drop_dims("factor").to_dataframe()`` makes a table).
+        Over `factor`, for each of those: `correlation` (Spearman's) with the speed, `p_value`,
+        `n_cells` (the number of values it rests on) and `reason` where there is none. Attribute
+        `note`.
 
     Raises
     ------
