@@ -71,6 +71,16 @@ def fit_terms(
     points: Points, terms: tuple[str, ...], frame: Frame, estimator: Estimator
 ) -> Surface:
     """Robust fit of both components to the given terms."""
+    from threadpoolctl import threadpool_limits
+
+    # Small matrices: threads of BLAS wait for each other, and how many there are changes the bits.
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _fit_terms(points, terms, frame, estimator)
+
+
+def _fit_terms(
+    points: Points, terms: tuple[str, ...], frame: Frame, estimator: Estimator
+) -> Surface:
     relief = tuple(t for t in terms if t in RELIEF)
     position = tuple(t for t in terms if t not in RELIEF)
     if estimator.sequential and relief and position != ("1",):
