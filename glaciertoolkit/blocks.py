@@ -316,6 +316,17 @@ def checkpoint(
     ------
     FileError
         If `path` exists and `overwrite` is false, or cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from glaciertoolkit import simulate_pair, track
+    >>> offsets = track(simulate_pair(size=256, seed=1), template=64, search=8, step=32)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     stored = checkpoint(offsets, f"{folder}/offsets.zarr")
+    ...     same = bool(stored.dx.load().equals(offsets.dx.load()))
+    >>> same
+    True
     """
     from glaciertoolkit.io.atomic import atomic_path
 
@@ -392,6 +403,17 @@ def open_checkpoint(path: str | os.PathLike[str]) -> xr.Dataset:
     ------
     FileError
         If there is no readable store at `path`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from glaciertoolkit import checkpoint, simulate_pair, track
+    >>> offsets = track(simulate_pair(size=256, seed=1), template=64, search=8, step=32)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = checkpoint(offsets, f"{folder}/offsets.zarr")
+    ...     posts = dict(open_checkpoint(f"{folder}/offsets.zarr").sizes)
+    >>> posts == dict(offsets.sizes)
+    True
     """
     target = Path(path)
     if not target.is_dir():

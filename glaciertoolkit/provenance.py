@@ -98,6 +98,13 @@ def history(ds: xr.Dataset) -> History:
     -------
     History
         A list of dictionaries with the keys `step` and `parameters`; prints one line a step.
+
+    Examples
+    --------
+    >>> from glaciertoolkit import simulate_pair, track
+    >>> offsets = track(simulate_pair(size=256, seed=1), template=64, search=8, step=32)
+    >>> history(offsets)[-1]["step"], history(offsets)[-1]["parameters"]["step"]
+    ('track', 32)
     """
     text = str(ds.attrs.get(ATTRIBUTE, ""))
     return History(json.loads(line) for line in text.splitlines() if line)

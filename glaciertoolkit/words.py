@@ -53,6 +53,13 @@ def summary(ds: xr.Dataset) -> Summary:
     -------
     str
         Several lines of text.
+
+    Examples
+    --------
+    >>> from glaciertoolkit import simulate_pair, track
+    >>> offsets = track(simulate_pair(size=256, seed=1), template=64, search=8, step=32)
+    >>> print(summary(offsets).splitlines()[1])
+    From 2019-09-03 to 2019-10-02, 29 days.
     """
     lines = [_headline(ds), *_dates(ds), *_coverage(ds), *_speed(ds)]
     if sentence := radar_sentence(ds):

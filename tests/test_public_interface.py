@@ -35,6 +35,7 @@ def test_public_functions_are_documented(name: str) -> None:
     text = inspect.getdoc(function) or ""
     signature = inspect.signature(function)
     assert "Returns\n---" in text
+    assert ">>>" in text, "an example"
     if signature.parameters:
         assert "Parameters\n---" in text
     for parameter in list(signature.parameters.values())[1:]:

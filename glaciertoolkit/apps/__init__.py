@@ -56,6 +56,11 @@ def explore(
         Where the Dataset is no map, or holds nothing that can be shown.
     FileError
         Where the temporary folder has no room for the map.
+
+    Examples
+    --------
+    >>> view = velocity.glacier.explore(dem="dem.tif", outlines="rgi.gpkg")  # doctest: +SKIP
+    >>> view.along.v  # the profile that is shown  # doctest: +SKIP
     """
     from glaciertoolkit.apps.explorer import explorer
 

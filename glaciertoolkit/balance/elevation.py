@@ -316,6 +316,17 @@ def fill_voids(
     ----------
     McNabb, R. et al. (2019), Sensitivity of glacier volume change estimation to DEM void
     interpolation, The Cryosphere 13.
+
+    Examples
+    --------
+    >>> import numpy as np, shapely, xarray as xr
+    >>> grid = {"y": 3e6 - 100.0 * np.arange(20), "x": 5e5 + 100.0 * np.arange(20)}
+    >>> z = xr.DataArray(np.full((20, 20), 5000.0) + 20 * np.arange(20), grid, ("y", "x"))
+    >>> dh = (-0.01 * (z - 5400)).where(z != 5200)
+    >>> ice = shapely.box(5e5, 3e6 - 1900, 5e5 + 1900, 3e6)
+    >>> filled = fill_voids(xr.Dataset({"dh": dh}), elevation=z, glaciers=ice)
+    >>> int(dh.isnull().sum()), int(filled.dh.isnull().sum())
+    (20, 0)
     """
     names = [n for n in ("dh", "dh_dt") if n in change]
     if not names:

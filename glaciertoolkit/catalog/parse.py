@@ -39,6 +39,12 @@ def open_catalog(path: str | os.PathLike[str] | None = None) -> Catalog:
         The file is missing or cannot be read.
     CatalogError
         It is not YAML, or has a key or a value that this format does not know.
+
+    Examples
+    --------
+    >>> catalog = open_catalog()
+    >>> catalog["rgi7_outlines"].metadata["role"], "rgi7_outlines" in catalog.search(role="outline")
+    ('outline', True)
     """
     if path is None:
         package = importlib.resources.files("glaciertoolkit")

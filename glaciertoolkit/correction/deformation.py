@@ -65,6 +65,18 @@ def remove_deformation(
     ----------
     Wahba (1990), Spline models for observational data. For offsets: Ruan, Guo, Liu and Yan (2013),
     J. Appl. Remote Sens. 8, 084595.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> x, y = np.meshgrid(30.0 * np.arange(60), -30.0 * np.arange(60))
+    >>> dims, grid = ("y", "x"), {"y": y[:, 0], "x": x[0]}
+    >>> dx = 0.002 * x - 1
+    >>> ds = xr.Dataset({"dx": (dims, dx), "dy": (dims, 0 * x)}, grid).astype("float32")
+    >>> ds["flag"] = dims, np.zeros(x.shape, "uint32")
+    >>> out = remove_deformation(ds, stable=True, order=1)
+    >>> float(abs(out.dx).max()) < 1e-4, round(float(out.dx_deformation.max()), 2)
+    (True, 2.54)
     """
     from glaciertoolkit.terrain import as_stable
 

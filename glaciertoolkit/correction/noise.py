@@ -283,6 +283,19 @@ def filter_noise(
     749). Normalised median: Westerweel, J. and Scarano, F. (2005), Universal outlier detection
     for PIV data, Experiments in Fluids 39. Non-local means: Buades, Coll and Morel (2005), A
     review of image denoising algorithms, with a new one, Multiscale Model. Simul. 4.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> x, y = np.meshgrid(30.0 * np.arange(60), -30.0 * np.arange(60))
+    >>> dims, grid = ("y", "x"), {"y": y[:, 0], "x": x[0]}
+    >>> dx = 0.001 * x
+    >>> ds = xr.Dataset({"dx": (dims, dx), "dy": (dims, 0 * x)}, grid).astype("float32")
+    >>> ds["flag"] = dims, np.zeros(x.shape, "uint32")
+    >>> ds.dx[20, 30] = 40.0
+    >>> out = filter_noise(ds)
+    >>> int(np.isnan(out.dx).sum()), bool(np.isnan(out.dx[20, 30])), int(out.flag[20, 30]) > 0
+    (1, True, True)
     """
     validate(ds, needs=("dx", "dy", "flag"))
     quality = {

@@ -62,6 +62,19 @@ def remove_streaks(
     ----------
     The effect: Gray, Mattar and Sofko (2000), Influence of ionospheric electron density
     fluctuations on satellite radar interferometry, Geophys. Res. Lett. 27.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> x, y = np.meshgrid(30.0 * np.arange(60), -30.0 * np.arange(60))
+    >>> dims, grid = ("y", "x"), {"y": y[:, 0], "x": x[0]}
+    >>> dx = 0 * x
+    >>> ds = xr.Dataset({"dx": (dims, dx), "dy": (dims, 0 * x)}, grid).astype("float32")
+    >>> ds["flag"] = dims, np.zeros(x.shape, "uint32")
+    >>> ds["dy"] = ds.dy + 0.5 * np.sin(ds.y / 300).astype("float32")
+    >>> out = remove_streaks(ds, stable=True, angle=0.0)
+    >>> float(ds.dy.std()) > 0.3, float(out.dy.std()) < 0.05
+    (True, True)
     """
     from glaciertoolkit.terrain import as_stable
 
@@ -136,6 +149,18 @@ def remove_stripes(
     Leprince, Barbot, Ayoub and Avouac (2007), Automatic and precise orthorectification,
     coregistration, and subpixel correlation of satellite images, IEEE Trans. Geosci. Remote
     Sens. 45.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> x, y = np.meshgrid(30.0 * np.arange(60), -30.0 * np.arange(60))
+    >>> dims, grid = ("y", "x"), {"y": y[:, 0], "x": x[0]}
+    >>> dx = 0.4 * np.sin(x / 300)
+    >>> ds = xr.Dataset({"dx": (dims, dx), "dy": (dims, 0 * x)}, grid).astype("float32")
+    >>> ds["flag"] = dims, np.zeros(x.shape, "uint32")
+    >>> out = remove_stripes(ds, stable=True)
+    >>> float(ds.dx.std()) > 0.25, float(out.dx.std()) < 0.05
+    (True, True)
     """
     from glaciertoolkit.terrain import as_stable
 

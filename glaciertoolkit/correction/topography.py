@@ -72,6 +72,19 @@ def remove_topography(
     ----------
     Nuth, C. and Kaeaeb, A. (2011), Co-registration and bias corrections of satellite elevation
     data sets for quantifying glacier thickness change, The Cryosphere 5.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> x, y = np.meshgrid(30.0 * np.arange(60), -30.0 * np.arange(60))
+    >>> dims, grid = ("y", "x"), {"y": y[:, 0], "x": x[0]}
+    >>> dx = 0.003 * (2000 + 800 * np.sin(x / 300) * np.cos(y / 250))
+    >>> ds = xr.Dataset({"dx": (dims, dx), "dy": (dims, 0 * x)}, grid).astype("float32")
+    >>> ds["flag"] = dims, np.zeros(x.shape, "uint32")
+    >>> dem = (ds.dx / 0.003).rename("elevation")
+    >>> out = remove_topography(ds, stable=True, dem=dem)
+    >>> [round(float(k), 4) for k in out.topography_coefficient]
+    [0.003, 0.0]
     """
     from glaciertoolkit.terrain import as_stable
 

@@ -75,6 +75,16 @@ def open_cf(
         None of `variables` is there; a code without a class (when it is computed).
     GridError, DateError
         Files that do not fit together, or overlap in time.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from glaciertoolkit import open_cf, write_samples
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     files = write_samples(folder, names=["greenland_melt"])
+    ...     found = open_cf(files["greenland_melt"]).load()
+    >>> sorted(found.sizes)
+    ['latitude', 'longitude', 'time']
     """
     files = [str(source)] if _is_one(source) else files_in(source, SUFFIXES, what=label)
     parts = [_open_one(f, chunks=chunks, label=label) for f in files]

@@ -71,6 +71,16 @@ def open_excel(
         Missing, damaged, or no Excel file.
     InputError, DateError, ParameterError
         As `open_station`; no such sheet.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from glaciertoolkit import open_excel, write_samples
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     files = write_samples(folder, names=["lake_ice_coverage"])
+    ...     found = open_excel(files["lake_ice_coverage"] / "sample.xls")
+    >>> "time" in found.sizes
+    True
     """
     path = Path(source)
     sheets = _sheets(path, label)

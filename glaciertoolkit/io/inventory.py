@@ -86,6 +86,16 @@ def open_inventory(
         No CRS, or several files with different ones.
     InputError, ParameterError, reason
         No geometries; no such layer.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from glaciertoolkit import open_inventory, write_samples
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     files = write_samples(folder, names=["rgi7_outlines"])
+    ...     found = open_inventory(files["rgi7_outlines"])
+    >>> found.crs.to_epsg()
+    4326
     """
     import pandas as pd
 

@@ -130,6 +130,12 @@ def open_products(folder: str | os.PathLike[str], *, chunks: Chunks = CHUNK) -> 
     ------
     FileError
         There is no such file, or it is damaged.
+
+    Examples
+    --------
+    >>> ds = open_products("out/demo")  # doctest: +SKIP
+    >>> ds.v.attrs["units"]  # doctest: +SKIP
+    'm yr-1'
     """
     path = Path(folder)
     path = path / DATASET if path.is_dir() else path

@@ -88,6 +88,16 @@ def open_glacier_motion(
     -----
     GlacierToolkitWarning
         The unit of a velocity is not stated anywhere.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from glaciertoolkit import open_glacier_motion, write_samples
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     files = write_samples(folder, names=["gf3_motion_qtp"])
+    ...     found = open_glacier_motion(files["gf3_motion_qtp"] / "Glacier_Motion.tif").load()
+    >>> found.d.attrs["units"]
+    'm'
     """
     name = raster.base_name(source)
     kind = _kind(kind, name)

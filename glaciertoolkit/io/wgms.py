@@ -69,6 +69,16 @@ def open_wgms(
         Missing, no table, or without year and balance; a glacier that has a year twice.
     ParameterError
         `units` is no depth.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from glaciertoolkit import open_wgms, write_samples
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     files = write_samples(folder, names=["wgms_mass_balance"])
+    ...     found = open_wgms(files["wgms_mass_balance"] / "mass_balance.csv")
+    >>> list(found.columns)[:3]
+    ['wgms_id', 'name', 'year']
     """
     import pandas as pd
 

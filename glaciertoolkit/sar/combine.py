@@ -61,6 +61,13 @@ def combine_passes(maps: Sequence[xr.Dataset]) -> xr.Dataset:
     Weighted least squares of ``[l1; t1; l2; t2; ...] v = rates``, each pair's offsets divided by
     its own interval: no assumption is made on the direction of the motion, but that it is the same
     over all intervals.
+
+    Examples
+    --------
+    >>> ascending, descending = (motion.glacier.velocity() for motion in maps)  # doctest: +SKIP
+    >>> both = combine_passes([ascending, descending])  # doctest: +SKIP
+    >>> both.vz.attrs["units"]  # doctest: +SKIP
+    'm yr-1'
     """
     given = list(maps)
     if len(given) < 2:

@@ -63,6 +63,18 @@ def remove_fringes(
     What motion, the atmosphere and errors of the DEM do to the phase stays. Orbits as rounded as
     those of the products leave the phase uncertain as a whole, but not its change within a
     template.
+
+    Examples
+    --------
+    >>> import tempfile, glaciertoolkit as gt
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> files = gt.write_gf3_pair(gt.simulate_gf3(size=512, seed=3), folder.name)
+    >>> dem = files["dem"]
+    >>> pair = gt.open_pair(files["reference"], files["secondary"])
+    >>> calm = gt.remove_fringes(pair, dem=dem)
+    >>> calm.secondary.dtype.kind, calm.sizes == pair.sizes
+    ('c', True)
+    >>> folder.cleanup()
     """
     validate(pair, needs=("reference", "secondary"))
     geometries = geometries_of(pair)

@@ -96,6 +96,20 @@ def to_map(
     and the measurements around it are interpolated bilinearly. With the rows of the line of sight
     l, the direction of flight t and the surface normal n, ``l . d = dx``, ``t . d = dy`` and
     ``n . d = 0`` give d, whose horizontal part is turned from true to grid north.
+
+    Examples
+    --------
+    >>> import tempfile, glaciertoolkit as gt
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> files = gt.write_gf3_pair(gt.simulate_gf3(size=512, seed=3), folder.name)
+    >>> dem = files["dem"]
+    >>> pair = gt.open_pair(files["reference"], files["secondary"])
+    >>> prior = gt.predict_offsets(pair, dem=dem)
+    >>> offsets = gt.track(pair, template=64, search=8, step=16, prior=prior).compute()
+    >>> motion = gt.to_map(gt.locate(offsets, dem=dem), dem=dem, posting=48)
+    >>> motion.rio.crs.to_epsg(), motion.dx.attrs["units"]
+    (32645, 'm')
+    >>> folder.cleanup()
     """
     validate(ds, needs=("dx", "dy", "flag", "height"))
     if mode not in MODES:

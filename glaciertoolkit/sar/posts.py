@@ -58,6 +58,20 @@ def locate(
     Notes
     -----
     The circle of points at a post's time and slant range is followed until it meets the terrain.
+
+    Examples
+    --------
+    >>> import tempfile, glaciertoolkit as gt
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> files = gt.write_gf3_pair(gt.simulate_gf3(size=512, seed=3), folder.name)
+    >>> dem = files["dem"]
+    >>> pair = gt.open_pair(files["reference"], files["secondary"])
+    >>> prior = gt.predict_offsets(pair, dem=dem)
+    >>> offsets = gt.track(pair, template=64, search=8, step=16, prior=prior).compute()
+    >>> offsets = gt.locate(offsets, dem=dem)
+    >>> offsets.height.dims, offsets.longitude.attrs["units"]
+    (('y', 'x'), 'degrees_east')
+    >>> folder.cleanup()
     """
     geometry = geometry_of(ds)
     terrain = dem_grid(dem, geometry, geoid=geoid)

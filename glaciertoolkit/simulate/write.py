@@ -43,6 +43,16 @@ def write_pair(
     ------
     FileError
         The folder cannot be made or written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from glaciertoolkit import open_pair, simulate_pair
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     files = write_pair(simulate_pair(size=128, seed=1), folder)
+    ...     pair = open_pair(files["reference"], files["secondary"]).load()
+    >>> dict(pair.sizes)
+    {'y': 128, 'x': 128}
     """
     par.of_scene(scene)
     outlines = simulate_outlines(scene)

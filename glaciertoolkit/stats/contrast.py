@@ -165,6 +165,14 @@ def accumulation_contrast(
     ----------
     Wilcoxon, F. (1945), Individual comparisons by ranking methods, Biometrics Bulletin 1(6).
     Efron, B. and Tibshirani, R. J. (1993), An Introduction to the Bootstrap, Chapman and Hall.
+
+    Examples
+    --------
+    >>> from glaciertoolkit import simulate_region
+    >>> region = simulate_region(glaciers=12, extent=(25_000, 20_000), seed=1)
+    >>> found = accumulation_contrast(region.velocity, region.dem, outlines=region.outlines)
+    >>> found.sizes["glacier"]
+    12
     """
     validate(ds, needs=("vx", "vy", "v"))
     if not (block > 0 and min_count >= 1 and resamples >= 1):

@@ -71,6 +71,14 @@ def equilibrium_line(
     ----------
     Braithwaite, R. J. and Raper, S. C. B. (2009), Estimating equilibrium-line altitude (ELA) from
     glacier inventory data, Annals of Glaciology 50(53).
+
+    Examples
+    --------
+    >>> from glaciertoolkit import simulate_region
+    >>> region = simulate_region(glaciers=12, extent=(25_000, 20_000), seed=1)
+    >>> line = equilibrium_line(region.velocity, region.dem, outlines=region.outlines)
+    >>> len(line), bool(line.between(region.dem.min().item(), region.dem.max().item()).all())
+    (12, True)
     """
     import pandas as pd
 

@@ -153,6 +153,14 @@ def glaciers(
     `vx_error` and `vy_error`, else of `v_error`; without errors `v_debiased` is NaN and nothing
     is significant. What is common to a whole glacier, such as a ramp left by the correction, is
     not in these errors: see `accuracy`.
+
+    Examples
+    --------
+    >>> from glaciertoolkit import simulate_region
+    >>> region = simulate_region(glaciers=12, extent=(25_000, 20_000), seed=1)
+    >>> table = glaciers(region.velocity, region.outlines, dem=region.dem)
+    >>> len(table), bool((table["v_p99"] >= table["v_median"]).all())
+    (12, True)
     """
     validate(ds, needs=("vx", "vy", "v"))
     _check(min_coverage, erode, area_limits)

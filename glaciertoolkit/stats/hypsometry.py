@@ -73,6 +73,14 @@ def hypsometry(
     ----------
     Jiskoot, H., Curran, C. J., Tessler, D. L. and Shenton, L. R. (2009), Changes in Clemenceau
     Icefield and Chaba Group glaciers, Canada, related to hypsometry, Annals of Glaciology 50(53).
+
+    Examples
+    --------
+    >>> from glaciertoolkit import simulate_region
+    >>> region = simulate_region(glaciers=12, extent=(25_000, 20_000), seed=1)
+    >>> found = hypsometry(region.velocity, region.dem, outlines=region.outlines)
+    >>> found.area.dims, found.sizes["glacier"]
+    (('glacier', 'elevation_bin'), 12)
     """
     validate(ds, needs=("vx", "vy", "v"))
     if not (step > 0 and np.isfinite(step)):

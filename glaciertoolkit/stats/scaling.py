@@ -141,6 +141,16 @@ def shallow_ice(
     Dehecq, A. et al. (2019), Twenty-first century glacier slowdown driven by mass loss in High
     Mountain Asia, Nature Geoscience 12.
     Cressie, N. (1993), Statistics for Spatial Data, Wiley.
+
+    Examples
+    --------
+    >>> from glaciertoolkit import simulate_region
+    >>> region = simulate_region(glaciers=12, extent=(25_000, 20_000), seed=1)
+    >>> from glaciertoolkit import driving_stress
+    >>> ds = driving_stress(region.velocity, thickness=region.thickness, dem=region.dem)
+    >>> law = shallow_ice(ds, outlines=region.outlines)
+    >>> bool(0.5 < float(law.estimate[1]) < 4)
+    True
     """
     validate(ds, needs=("v", "driving_stress", "thickness"))
     if samples < 30:

@@ -152,6 +152,14 @@ def driving_stress(
     References
     ----------
     Cuffey, K. M. and Paterson, W. S. B. (2010), The Physics of Glaciers, chapters 8 and 11.
+
+    Examples
+    --------
+    >>> from glaciertoolkit import simulate_region
+    >>> region = simulate_region(glaciers=12, extent=(25_000, 20_000), seed=1)
+    >>> ds = driving_stress(region.velocity, thickness=region.thickness, dem=region.dem)
+    >>> ds.driving_stress.attrs["units"], float(ds.driving_stress.median()) > 20
+    ('kPa', True)
     """
     numbers = {
         "density": density, "gravity": gravity, "rate_factor": rate_factor, "exponent": exponent,

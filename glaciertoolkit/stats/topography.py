@@ -116,6 +116,14 @@ def topography(
     The error is that of the measurement, not the spread of the ice: the root mean square of
     `v_error` over the square root of the number of independent posts (`effective_size`, range:
     the template). The median's is about 1.25 times as large.
+
+    Examples
+    --------
+    >>> from glaciertoolkit import simulate_region
+    >>> region = simulate_region(glaciers=12, extent=(25_000, 20_000), seed=1)
+    >>> found = topography(region.velocity, region.dem, outlines=region.outlines)
+    >>> found.v_median_by_elevation.dims, found.v_median_by_elevation.attrs["units"]
+    (('elevation_bin',), 'm yr-1')
     """
     validate(ds, needs=("vx", "vy", "v"))
     names = _covariates(by, outlines)

@@ -155,6 +155,18 @@ def accuracy_report(
     `uncertainty.densities` for the methods. The errors by covariate are of the residuals
     themselves; what is left of a trend in the residuals over their stated errors is a flaw of
     these.
+
+    Examples
+    --------
+    >>> import glaciertoolkit as gt
+    >>> pair = gt.simulate_pair(size=512, seed=1, relief=1500)
+    >>> dem, outlines = gt.simulate_dem(pair), gt.simulate_outlines(pair)
+    >>> offsets = gt.track(pair, template=32, search=12, step=8).compute()
+    >>> stable = gt.stable_terrain(offsets, outlines=outlines, dem=dem)
+    >>> velocity = gt.correct(offsets, stable=stable, dem=dem, order=1).glacier.velocity()
+    >>> report = gt.accuracy_report(velocity, dem=dem)
+    >>> 0 < float(report.holdout_dx_nmad) < 2
+    True
     """
     from glaciertoolkit.terrain import as_stable
 

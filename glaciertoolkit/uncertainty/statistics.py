@@ -117,6 +117,18 @@ def accuracy(ds: xr.Dataset, *, stable: Any = None) -> Accuracy:
     number of independent values whose mean would be as certain, from the fitted variogram of the
     residuals and all pairs of posts (`effective_number`); of the magnitudes, the smaller of those
     of the components. Where no variogram can be fitted the templates are counted.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> x, y = np.meshgrid(30.0 * np.arange(60), -30.0 * np.arange(60))
+    >>> dims, grid = ("y", "x"), {"y": y[:, 0], "x": x[0]}
+    >>> dx = np.random.default_rng(0).normal(0, 0.3, x.shape)
+    >>> ds = xr.Dataset({"dx": (dims, dx), "dy": (dims, 0 * x)}, grid).astype("float32")
+    >>> ds["flag"] = dims, np.zeros(x.shape, "uint32")
+    >>> found = accuracy(ds, stable=True)
+    >>> round(float(found.fit_dx_nmad), 1)
+    0.3
     """
     from glaciertoolkit.terrain import as_stable
 
