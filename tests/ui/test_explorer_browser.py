@@ -330,7 +330,7 @@ def test_files_hold_what_the_screen_shows(window: Any, scene: xr.Dataset, tmp_pa
     number = int(view.mask.sum())
     table = pd.read_csv(window.saved("CSV", tmp_path))
     assert len(table) == number
-    assert f"{number:,} of 18,000" in window.text()
+    window.until(lambda: f"{number:,} of 18,000" in window.text())
     rows, columns = np.nonzero(view.mask)
     for name in ("v", "vx", "elevation", "slope", "correlation"):
         expected = view.content.ds[name].values[rows, columns]
@@ -420,7 +420,7 @@ def test_accuracy_and_overview_have_their_tabs(
     window.page.get_by_text("Accuracy", exact=True).click()
     found = accuracy(scene)
     window.until(lambda: "Motion left on stable ground" in window.text())
-    assert f"{float(found['fit_dx_nmad']):.3g}" in window.text()
+    window.until(lambda: f"{float(found['fit_dx_nmad']):.3g}" in window.text())
     assert window.page.evaluate("document.documentElement.scrollWidth") <= width
     window.screenshot(tmp_path / f"accuracy_{width}.png")
     window.page.get_by_text("Overview", exact=True).click()
@@ -433,7 +433,7 @@ def test_accuracy_and_overview_have_their_tabs(
     assert south < 27.9 < 28.03 < north
     for words in ("this map", "glacier outlines", "catalogue entries", "stations"):
         assert words in window.text()
-    assert "without a bbox: nowhere" in window.text()
+    window.until(lambda: "without a bbox: nowhere" in window.text())
     window.screenshot(tmp_path / f"overview_{width}.png")
     assert window.errors == []
     assert window.outside == []
@@ -445,7 +445,7 @@ def test_a_large_map_is_read_in_parts(window: Any, tmp_path: Path) -> None:
     assert view.content.sample_step > 1
     window.open(served(view), 4)
     assert "posts shown" in window.figures()[0]["title"]
-    assert "Counted on a sample of" in window.text()
+    window.until(lambda: "Counted on a sample of" in window.text())
     frame = window.figures()[0]
     window.page.mouse.move(frame["x"] + frame["w"] / 2, frame["y"] + frame["h"] / 2)
     for _ in range(6):

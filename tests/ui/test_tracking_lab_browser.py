@@ -176,8 +176,8 @@ def test_sliders_and_selectors_give_what_the_library_computes(
     options["prefilter"] = "wallis"
     window.until(lambda: agrees(window, gt.correlation_surface(pair, x, y, **options)))
     window.until(lambda: "Edge of the square" in window.text())
-    assert f"template={lab.template}" in window.text()
-    assert "method='orientation'" in window.text()
+    window.until(lambda: f"template={lab.template}" in window.text())
+    window.until(lambda: "method='orientation'" in window.text())
     window.screenshot(tmp_path / "lab_orientation.png")
     assert window.errors == []
 
@@ -187,8 +187,8 @@ def test_why_it_is_nan_is_said_in_words(window: Any, pair: xr.Dataset, tmp_path:
     window.open(served(lab), FIGURES)
     slide(window, "Search radius", 0.0)
     window.until(lambda: "lies on the edge of what was searched" in window.text())
-    assert "No offset here" in window.text()
-    assert "search edge" in window.text()
+    window.until(lambda: "No offset here" in window.text())
+    window.until(lambda: "search edge" in window.text())
     window.screenshot(tmp_path / "lab_nan.png")
     assert np.isnan(float(lab.found.dx))
     assert window.errors == []
@@ -227,7 +227,7 @@ def test_bad_input_is_a_sentence_in_the_page(window: Any, pair: xr.Dataset, tmp_
     field.fill("100")
     field.press("Enter")
     window.until(lambda: "lies off the images" in window.text())
-    assert "The figures show the last place" in window.text()
+    window.until(lambda: "The figures show the last place" in window.text())
     window.page.get_by_text("Open another pair").click()
     (tmp_path / "notes.tif").write_text("no image")
     names = ["Reference image (path)", "Secondary image (path)"]
