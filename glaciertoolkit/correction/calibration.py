@@ -40,8 +40,9 @@ def calibrate_errors(ds: xr.Dataset) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        `ds` with new errors, `dxdy_covariance`, and the factors as `error_scale`. Without a
-        hold-out, or with fewer than 50 residuals, the factors are 1.
+        `ds` with new errors, `dxdy_covariance`, and the factors as `error_scale`, without the
+        smear, which the errors no longer hold. Without a hold-out, or with fewer than 50
+        residuals, the factors are 1.
 
     Notes
     -----
@@ -170,7 +171,10 @@ def error_scale(residual: npt.ArrayLike, error: npt.ArrayLike, floor: float = 0.
 
 
 def _of_the_mean(ds: xr.Dataset) -> xr.Dataset:
-    """Errors without the smear of curved flow, lazy where `ds` is lazy."""
+    """Errors without the smear of curved flow, lazy where `ds` is lazy.
+
+    The smear goes with it: taken out of the errors, it must not be taken out a second time.
+    """
     if not {"dx_smear", "dy_smear"} <= set(ds.data_vars):
         return ds.copy()
     posts = (ds.sizes["y"], ds.sizes["x"])
@@ -186,7 +190,7 @@ def _of_the_mean(ds: xr.Dataset) -> xr.Dataset:
         planes=len(names),
         name="smear",
     )
-    out = ds.copy()
+    out = ds.drop_vars(["dx_smear", "dy_smear"])
     for name, plane in zip(names, planes, strict=True):
         out[name] = ds[name].copy(data=plane)
     return out
