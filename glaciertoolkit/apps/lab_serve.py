@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
-from glaciertoolkit.apps.serve import Served, _wait_for, usable_port
+from glaciertoolkit.apps.serving import Served, serve_page
 from glaciertoolkit.errors import ParameterError
 
 
@@ -52,8 +51,6 @@ def serve_tracking_lab(
     ParameterError
         Where the address or the port cannot be used, or no two images are given.
     """
-    import panel as pn
-
     from glaciertoolkit.apps.lab import TrackingLab, opened
 
     if isinstance(pair_or_paths, xr.Dataset):
@@ -66,28 +63,10 @@ def serve_tracking_lab(
     def page() -> Any:
         return TrackingLab(pair, view=view, **given)
 
-    port = usable_port(address, port)
-    url = f"http://{address}:{port}/"
-    server = pn.serve(
-        {"/": page},
-        port=port,
-        address=address,
-        websocket_origin=[f"{address}:{port}", f"localhost:{port}"],
-        show=show,
-        threaded=threaded,
-        start=threaded,
-        title="Tracking lab",
-        verbose=False,
-    )
-    if threaded:
-        _wait_for(address, port)
-        return Served(url, server)
-    server.start()
-    print(f"The tracking lab is at {url} (Ctrl-C ends it).", flush=True)
-    with contextlib.suppress(KeyboardInterrupt):
-        server.io_loop.start()
-    server.stop()
-    return Served(url, server)
+    return serve_page(
+        page, title="Tracking lab", what="the tracking lab", port=port, address=address,
+        show=show, threaded=threaded,
+    )  # fmt: skip
 
 
 def _opened(paths: Sequence[str | Path], options: dict[str, Any]) -> xr.Dataset:

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import xarray as xr
 
-from glaciertoolkit.errors import ParameterError
-
-
-class Served(NamedTuple):
-    """Where the explorer is served, and the server (a thread where it was started as one)."""
-
-    url: str
-    server: Any
+from glaciertoolkit.apps.serving import Served, serve_page
 
 
 def outlines_of(folder: str | Path) -> str | None:
@@ -31,33 +21,6 @@ def outlines_of(folder: str | Path) -> str | None:
         return None
     named = read_yaml(record).get("outlines")
     return str(named) if named and Path(str(named)).exists() else None
-
-
-def usable_port(address: str, port: int = 0) -> int:
-    """`port` if it can be listened on, or for 0 a free one.
-
-    It has to be known before: web sockets are allowed only from an address named beforehand.
-    """
-    try:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((address, port))
-            return int(probe.getsockname()[1])
-    except (OSError, OverflowError) as error:
-        where = f"port {port} of {address}" if port else address
-        raise ParameterError(
-            f"the explorer cannot listen on {where} ({error}); give another port, or 0 for any "
-            "free one, and the address 127.0.0.1."
-        ) from error
-
-
-def _wait_for(address: str, port: int, seconds: float = 20.0) -> None:
-    """Return as soon as somebody listens; a thread takes a moment to start."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=1):
-            return
-        time.sleep(0.05)
 
 
 def serve_explorer(
@@ -110,8 +73,6 @@ def serve_explorer(
     ParameterError
         Where the address or the port cannot be used.
     """
-    import panel as pn
-
     from glaciertoolkit.apps.content import gather
     from glaciertoolkit.apps.explorer import TITLE, Explorer
     from glaciertoolkit.io.products import open_products
@@ -131,25 +92,7 @@ def serve_explorer(
     def page() -> Any:
         return Explorer(content)
 
-    port = usable_port(address, port)
-    url = f"http://{address}:{port}/"
-    server = pn.serve(
-        {"/": page},
-        port=port,
-        address=address,
-        websocket_origin=[f"{address}:{port}", f"localhost:{port}"],
-        show=show,
+    return serve_page(
+        page, title=TITLE, what="the explorer", port=port, address=address, show=show,
         threaded=threaded,
-        start=threaded,
-        title=TITLE,
-        verbose=False,
-    )
-    if threaded:
-        _wait_for(address, port)
-        return Served(url, server)
-    server.start()
-    print(f"The explorer is at {url} (Ctrl-C ends it).", flush=True)
-    with contextlib.suppress(KeyboardInterrupt):
-        server.io_loop.start()
-    server.stop()
-    return Served(url, server)
+    )  # fmt: skip

@@ -16,7 +16,8 @@ from shapely.geometry import LineString
 from velocity_scene import elevation_model, outlines_table, velocity_scene
 
 from glaciertoolkit.apps.explorer import Explorer
-from glaciertoolkit.apps.serve import _wait_for, serve_explorer, usable_port
+from glaciertoolkit.apps.serve import serve_explorer
+from glaciertoolkit.apps.serving import usable_port, wait_for
 from glaciertoolkit.profiles import profile
 from glaciertoolkit.stats.glaciers import glaciers
 from glaciertoolkit.uncertainty import accuracy
@@ -39,7 +40,7 @@ def served(view: Explorer) -> str:
     origin = f"127.0.0.1:{port}"
     pn.serve(view, port=port, address="127.0.0.1", websocket_origin=origin, threaded=True,
              show=False, verbose=False)  # fmt: skip
-    _wait_for("127.0.0.1", port)
+    wait_for("127.0.0.1", port)
     return f"http://{origin}/"
 
 

@@ -14,7 +14,7 @@ from scenes import image_pair
 import glaciertoolkit as gt
 from glaciertoolkit.apps.lab import TrackingLab
 from glaciertoolkit.apps.lab_serve import serve_tracking_lab
-from glaciertoolkit.apps.serve import usable_port
+from glaciertoolkit.apps.serving import usable_port
 
 pytestmark = [
     pytest.mark.browser,
