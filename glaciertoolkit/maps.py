@@ -17,6 +17,7 @@ from glaciertoolkit.conventions import in_radar_geometry, validate
 from glaciertoolkit.errors import ParameterError
 from glaciertoolkit.styles import (
     MAX_CELLS,
+    NO_LOGO,
     SHORT_LABELS,
     FlagClasses,
     block_motion,
@@ -119,7 +120,8 @@ def _in_step(
         bar, hover = plot.handles.get("colorbar"), plot.handles.get("hover")
         if bar is not None:
             bar.visible = bar_visible
-        if bar is not None and words is None:
+        if bar is not None and (words is None or not bar_visible):
+            # A page keeps words that it once had: a bar that is not shown never gets any.
             bar.update(title=None, ticker=BasicTicker(), major_label_overrides={})
         elif bar is not None and words is not None:
             ticker = FixedTicker(ticks=list(range(len(words))))
@@ -342,7 +344,7 @@ def velocity_map(
         layers.append(outline_paths(outlines, ds))
     frame = frame_size(ds[variable], size)
     axes = map_axes(ds[variable])
-    return hv.Overlay(layers).opts(**frame, **axes, toolbar="above", backend="bokeh")
+    return hv.Overlay(layers).opts(**frame, **axes, **NO_LOGO, toolbar="above", backend="bokeh")
 
 
 def flag_image(
@@ -396,4 +398,4 @@ def flag_map(ds: xr.Dataset, *, max_cells: int = MAX_CELLS, size: int = 480) -> 
     picture, _ = flag_image(ds, max_cells=max_cells)
     frame = frame_size(ds["flag"], size)
     axes = map_axes(ds["flag"])
-    return hv.Overlay([picture]).opts(**frame, **axes, toolbar="above", backend="bokeh")
+    return hv.Overlay([picture]).opts(**frame, **axes, **NO_LOGO, toolbar="above", backend="bokeh")

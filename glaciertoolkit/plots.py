@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LINE_PLOT_WIDTH = 560
+SMALL_TITLE = {"title": "10pt"}
 
 __all__ = [
     "area_and_speed",
@@ -301,7 +302,7 @@ def area_and_speed(by_elevation: xr.Dataset, *, height: int = 300) -> hv.Layout:
     curve = hv.Curve((bins, median), z, speed, label="median")
     left = area.opts(
         color=OTHER_COLOUR, alpha=0.6, line_color="white", invert_axes=True, title="area",
-        xlim=(edges[0], edges[-1]), **plot_size(None, height),
+        xlim=(edges[0], edges[-1]), fontsize=SMALL_TITLE, **plot_size(None, height),
     )  # fmt: skip
     right = hv.Overlay(
         [
@@ -309,8 +310,8 @@ def area_and_speed(by_elevation: xr.Dataset, *, height: int = 300) -> hv.Layout:
             curve.opts(color=OTHER_COLOUR, line_width=2, tools=["hover"], invert_axes=True),
         ]
     ).opts(
-        title="speed: median, 10 to 90 %", show_legend=False, show_grid=True, invert_axes=True,
-        xlim=(edges[0], edges[-1]), **plot_size(None, height),
+        title="median, 10 to 90 %", show_legend=False, show_grid=True, invert_axes=True,
+        xlim=(edges[0], edges[-1]), fontsize=SMALL_TITLE, **plot_size(None, height),
     )  # fmt: skip
     return hv.Layout([left, right]).opts(shared_axes=False, backend="bokeh")
 

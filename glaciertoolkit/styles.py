@@ -70,6 +70,11 @@ SHORT_LABELS = {
     "driving_stress": "driving stress",
     "deformation_speed": "deformation speed",
     "thickness": "ice thickness",
+    "v_debiased": "speed without what noise adds",
+    "direction_error": "error of the direction",
+    "dxdy_covariance": "covariance of the errors of dx and dy",
+    "dz": "vertical displacement along the surface",
+    "height": "height above the ellipsoid",
 }
 CENTRED = frozenset(
     f"{axis}{kind}"
@@ -281,7 +286,11 @@ def rings(outlines: gpd.GeoDataFrame) -> list[FloatArray]:
     return found
 
 
+NO_LOGO: dict[str, Any] = {"backend_opts": {"toolbar.logo": None}}
+"""The toolbar of a figure without the mark of its maker."""
+
+
 def plot_size(width: int | None, height: int) -> dict[str, Any]:
     """Size options of a plot: a width in screen pixels, or as wide as the page where it is None."""
     wide = {"responsive": True} if width is None else {"width": width}
-    return {**wide, "height": height, "toolbar": "above", "backend": "bokeh"}
+    return {**wide, **NO_LOGO, "height": height, "toolbar": "above", "backend": "bokeh"}

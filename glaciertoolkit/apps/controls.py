@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import panel as pn
 
-from glaciertoolkit.apps.exports import file_name, selection_csv, selection_gpkg, view_png
+from glaciertoolkit.apps.exports import File, file_name, selection_csv, selection_gpkg, view_png
 from glaciertoolkit.apps.following import WIDE
 from glaciertoolkit.apps.line_view import HINT, LineView
 from glaciertoolkit.apps.state import State
@@ -60,12 +60,13 @@ def export_buttons(state: State) -> pn.Row:
         async def callback() -> BytesIO:
             made.filename = file_name(state, ending, state.window)
             try:
-                found: BytesIO = await asyncio.to_thread(make)
+                found: File = await asyncio.to_thread(make)
             except GlacierToolkitError as error:
                 state.sentence = str(error)
                 made.filename = "why_there_is_no_file.txt"
                 return BytesIO(f"{error}\n".encode())
-            return found
+            state.sentence = found.note
+            return found.data
 
         made = pn.widgets.FileDownload(
             callback=callback, filename=f"selection.{ending}", label=label, embed=False, auto=True,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from io import BytesIO, StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -37,6 +37,13 @@ MOST_ROWS = 1_000_000
 
 BLOCK = 512
 WIDTH = 6.5
+
+
+class File(NamedTuple):
+    """What is saved, and what has to be said of it; mostly nothing."""
+
+    data: BytesIO
+    note: str = ""
 
 
 def selected_posts(content: Content, selection: Selection) -> pd.DataFrame:
@@ -79,11 +86,22 @@ def _rows(content: Content, part: xr.Dataset, selection: Selection) -> pd.DataFr
     return pd.DataFrame(columns | {name: part[name].values[row, column] for name in names})
 
 
-def selection_csv(content: Content, selection: Selection) -> BytesIO:
+def selection_csv(content: Content, selection: Selection) -> File:
     """The selected posts as a CSV table with one line of column names."""
-    text = StringIO()
-    selected_posts(content, selection).to_csv(text, index=False)
-    return BytesIO(text.getvalue().encode())
+    text, table = StringIO(), selected_posts(content, selection)
+    table.to_csv(text, index=False)
+    return File(BytesIO(text.getvalue().encode()), _thinned(table))
+
+
+def _thinned(table: pd.DataFrame) -> str:
+    """What has to be said of a table that holds the sample only."""
+    n = table.attrs["sample"]
+    if n == 1:
+        return ""
+    return (
+        f"More than {MOST_ROWS:,} posts are selected: the file holds {len(table):,} of them, one "
+        f"of {n} by {n}. Select less to have every post; all of them are in the products."
+    )
 
 
 def selection_table(content: Content, selection: Selection) -> gpd.GeoDataFrame:
@@ -95,19 +113,21 @@ def selection_table(content: Content, selection: Selection) -> gpd.GeoDataFrame:
         raise GridError("a GeoPackage needs a CRS, and this map has none; take the CSV.")
     table = selected_posts(content, selection)
     points = gpd.points_from_xy(table["x"], table["y"])
-    return gpd.GeoDataFrame(table.drop(columns=["x", "y"]), geometry=points, crs=crs)
+    made = gpd.GeoDataFrame(table.drop(columns=["x", "y"]), geometry=points, crs=crs)
+    made.attrs = dict(table.attrs)
+    return made
 
 
-def selection_gpkg(content: Content, selection: Selection) -> BytesIO:
+def selection_gpkg(content: Content, selection: Selection) -> File:
     """The selected posts as a GeoPackage with the layer ``selection``."""
     table = selection_table(content, selection)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "selection.gpkg"
         table.to_file(path, layer="selection", driver="GPKG")
-        return BytesIO(path.read_bytes())
+        return File(BytesIO(path.read_bytes()), _thinned(table))
 
 
-def view_png(state: State) -> BytesIO:
+def view_png(state: State) -> File:
     """The map as it is on the screen: layer, colours, part, relief, outlines, selection, line."""
     content, window = state.content, state.window
     view = content.view(window)
@@ -134,7 +154,7 @@ def view_png(state: State) -> BytesIO:
         ax.ticklabel_format(useOffset=False, style="plain")
         if state.selection:
             ax.set_title(state.selection.words(content.sample), fontsize=8.5, wrap=True)
-        return BytesIO(png())
+        return File(BytesIO(png()))
 
 
 def _show(ax: Axes, field: xr.DataArray, values: Any, **options: Any) -> Any:

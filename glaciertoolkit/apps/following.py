@@ -12,12 +12,13 @@ import xarray as xr
 
 from glaciertoolkit import maps
 from glaciertoolkit.apps.state import State
+from glaciertoolkit.styles import NO_LOGO
 
 FONT = "system-ui, 'Segoe UI', 'Liberation Sans', 'DejaVu Sans', sans-serif"
 WARNING = "color:#7a4100;background:#fff4e0;padding:6px 10px;border-radius:4px"
 QUIET: dict[str, Any] = {
     "fontsize": {"title": "10.5pt", "labels": "9.5pt", "ticks": "8.5pt", "legend": "9pt"},
-    "backend_opts": {"toolbar.logo": None},
+    **NO_LOGO,
 }
 """Options of every figure: letters that leave room for the tools."""
 

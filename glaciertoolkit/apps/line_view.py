@@ -63,8 +63,8 @@ class LineView:
 
     def buttons(self) -> pn.Row:
         """New line, and one point less."""
-        new = pn.widgets.Button(label="New line", on_click=self.new_line, width=85)
-        drop = pn.widgets.Button(label="Remove last point", on_click=self.drop_last, width=135)
+        new = pn.widgets.Button(label="New line", on_click=self.new_line, width=80)
+        drop = pn.widgets.Button(label="Remove last point", on_click=self.drop_last, width=130)
         return pn.Row(new, drop, margin=0)
 
     # ---- on the map

@@ -413,17 +413,20 @@ def test_long_selections_are_saved_as_the_sample(
     monkeypatch.setattr(content_module, "SAMPLE_POSTS", 2000)
     content = gather(scene)
     assert selected_posts(content, Selection()).attrs["sample"] == 1
+    assert selection_csv(content, Selection()).note == ""
     monkeypatch.setattr(exports, "MOST_ROWS", 1000)
     table = selected_posts(content, Selection())
     assert table.attrs["sample"] == content.sample_step > 1
     assert len(table) == content.sample["v"].size
+    for file in (selection_csv(content, Selection()), selection_gpkg(content, Selection())):
+        assert f"holds {len(table):,} of them" in file.note
     with pytest.raises(InputError, match="no post is selected"):
         selected_posts(content, Selection().with_brush("map", Box(0, 0, 1, 1)))
 
 
 def test_a_map_without_a_crs_gives_a_table_but_no_geopackage(scene: xr.Dataset) -> None:
     content = gather(scene.drop_vars("spatial_ref"))
-    assert len(selection_csv(content, Selection()).getvalue()) > 100_000
+    assert len(selection_csv(content, Selection()).data.getvalue()) > 100_000
     with pytest.raises(GridError, match="take the CSV"):
         selection_gpkg(content, Selection())
 
@@ -432,9 +435,9 @@ def test_a_map_without_a_crs_gives_a_table_but_no_geopackage(scene: xr.Dataset) 
 def test_the_picture_shows_layer_and_selection(scene: xr.Dataset, layer: str) -> None:
     view = Explorer(scene, dem=elevation_model(), outlines=outlines_table())
     view.layer = layer
-    plain = np.asarray(Image.open(view_png(view)).convert("RGB"), dtype=float)
+    plain = np.asarray(Image.open(view_png(view).data).convert("RGB"), dtype=float)
     view.brush("map", Box(480_500, 3_095_000, 482_000, 3_098_000))
-    veiled = np.asarray(Image.open(view_png(view)).convert("RGB"), dtype=float)
+    veiled = np.asarray(Image.open(view_png(view).data).convert("RGB"), dtype=float)
     assert veiled.mean() > plain.mean() + 5  # white lies over what is not selected
 
 

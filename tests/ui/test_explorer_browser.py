@@ -315,6 +315,7 @@ def test_a_click_on_an_outline_shows_the_row_of_the_glacier(
     shown = longest_line(past)
     np.testing.assert_allclose(shown[1], [0.8 * row["v_median"], row["v_median"]], rtol=1e-5)
     assert view.line == line  # the click has drawn nothing
+    assert window.page.evaluate("document.documentElement.scrollWidth") <= 1280
     window.screenshot(tmp_path / "glacier.png")
     window.click_map(X0 + 70 * POST, Y0 - 5 * POST)
     window.until(lambda: "There is no glacier outline here" in window.text())
