@@ -62,9 +62,9 @@ def explore(
     >>> view = velocity.glacier.explore(dem="dem.tif", outlines="rgi.gpkg")  # doctest: +SKIP
     >>> view.along.v  # the profile that is shown  # doctest: +SKIP
     """
-    from glaciertoolkit.apps.explorer import explorer
+    from glaciertoolkit.apps.explorer import Explorer
 
-    return explorer(
+    return Explorer(
         ds, dem=dem, outlines=outlines, covariates=covariates, other=other, maps=maps,
         stations=stations, catalog=catalog,
     )  # fmt: skip

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import html
-from collections.abc import Iterable, Mapping
 from typing import Any
 
 import panel as pn
@@ -34,7 +33,7 @@ class Explorer(State, pn.viewable.Viewer):
         Result of `velocity`, of a correction or of `track`, dims ``(y, x)``; or what `gather`
         made of one, which several explorers may share.
     **sources
-        As for `explorer`.
+        As for `glaciertoolkit.explore`.
     """
 
     def __init__(self, ds: xr.Dataset | Content, **sources: Any) -> None:
@@ -121,37 +120,3 @@ class Explorer(State, pn.viewable.Viewer):
             column.styles = {"flex": "1 1 420px", "min-width": "340px", "height": "auto"}
         body = pn.FlexBox(controls(self, self.line_view), left, right, flex_wrap="wrap", **WIDE)
         return pn.Column(self._header(), body, **WIDE)
-
-
-def explorer(
-    ds: xr.Dataset,
-    *,
-    dem: Any = None,
-    outlines: Any = None,
-    covariates: Mapping[str, Any] | xr.Dataset | None = None,
-    other: Any = None,
-    maps: Iterable[Any] = (),
-    stations: Any = None,
-    catalog: Any = None,
-) -> Explorer:
-    """The explorer of a velocity Dataset, for a notebook cell or a Panel server.
-
-    Parameters
-    ----------
-    ds, dem, outlines, covariates, other, maps, stations, catalog
-        As for `glaciertoolkit.explore`.
-
-    Returns
-    -------
-    Explorer
-        Displays itself in a notebook; ``.servable()`` under ``panel serve``.
-
-    Raises
-    ------
-    InputError
-        Where the Dataset is no map, or holds nothing that can be shown.
-    """
-    return Explorer(
-        ds, dem=dem, outlines=outlines, covariates=covariates, other=other, maps=maps,
-        stations=stations, catalog=catalog,
-    )  # fmt: skip

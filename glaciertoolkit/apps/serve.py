@@ -43,7 +43,7 @@ def serve_explorer(
     Parameters
     ----------
     folder_or_ds : path or xarray.Dataset
-        The folder that ``glaciertoolkit run`` wrote, or a Dataset as for `explorer`.
+        The folder that ``glaciertoolkit run`` wrote, or a Dataset as for `glaciertoolkit.explore`.
     dem : path or xarray.DataArray, optional
         Elevation in metres on any grid; by default what the Dataset holds of it.
     outlines : path or geopandas.GeoDataFrame, optional
