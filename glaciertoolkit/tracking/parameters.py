@@ -16,6 +16,9 @@ MODES = ("fast", "quality")
 
 TILE_POSTS = 64
 """Most posts along y of a tile; about half as many is the least along x."""
+TILE_STEPS = 1024
+"""Most pixels between the first and the last post of a tile along y, where the step is large."""
+LEAST_POSTS = 8
 SPLINE_MARGIN = 8
 """Pixels of the secondary around the search that the affine refinement interpolates between."""
 
@@ -203,10 +206,16 @@ class TrackParameters:
 
         fine = self.fine
         slots = Cells.of(fine.largest, fine.step).slots[1]
-        width = -(-(TILE_POSTS // 2 + slots) // LANES) * LANES - slots + 1
+        rows, columns = (
+            min(most, max(TILE_STEPS // step, LEAST_POSTS))
+            for most, step in zip((TILE_POSTS, TILE_POSTS // 2), self.step, strict=True)
+        )
+        width = -(-(columns + slots) // LANES) * LANES - slots + 1
+        # Of few posts that are far apart rather a part of the lanes than a strip of pixels.
+        width = min(width, max(2 * TILE_STEPS // self.step[1], LEAST_POSTS))
 
         # As many tiles as that asks for, but all of one size: no sliver at the end.
         def even(posts: int, most: int) -> int:
             return -(-posts // -(-posts // most))
 
-        return even(self.posts[0], TILE_POSTS), even(self.posts[1], width)
+        return even(self.posts[0], rows), even(self.posts[1], width)

@@ -9,6 +9,7 @@ from scenes import flowing_pair, image_pair, slc_pair
 
 from glaciertoolkit import Flag, track
 from glaciertoolkit.errors import InputError, ParameterError
+from glaciertoolkit.tracking.track import parameters_of
 
 SMALL = {"template": 32, "search": 8, "step": 16}
 
@@ -245,3 +246,14 @@ def test_an_integer_shift_is_exact() -> None:
     assert float(abs(middle.dx + 30).max()) < 1e-3
     assert float(abs(middle.dy + 20).max()) < 1e-3
     assert float(middle.correlation.min()) > 0.9999
+
+
+@pytest.mark.parametrize("step", [1, 4, 16, 17, 32, 64, 200])
+def test_a_tile_needs_little_memory_whatever_the_step(step: int) -> None:
+    image = ("y", "x"), np.broadcast_to(np.float32(0), (9000, 9000))
+    grid = {"y": -10.0 * np.arange(9000), "x": 10.0 * np.arange(9000)}
+    pair = xr.Dataset({"reference": image, "secondary": image}, grid)
+    posts = parameters_of(pair, template=64, step=step).tile
+    pixels = [(n - 1) * step + 64 for n in posts]
+    assert pixels[0] * pixels[1] < 2.6e6 or posts == (8, 8)
+    assert step > 16 or posts[0] > 60  # where tiles are small anyway the kernels' lanes are filled
