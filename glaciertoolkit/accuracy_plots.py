@@ -120,7 +120,8 @@ def density_image(report: xr.Dataset, measure: str = "static", *, size: int = 38
         )
     x, y = report[f"{measure}_x"], report[f"{measure}_y"]
     names = [str(k.attrs["long_name"]) for k in (x, y)]
-    labels = [with_units(n, str(x.attrs["units"])) for n in names]
+    what = " strain rate" if measure == "strain" else ""
+    labels = [with_units(n + what, str(x.attrs["units"])) for n in names]
     dims = [hv.Dimension(f"{measure}_{n}", label=t) for n, t in zip(names, labels, strict=True)]
     values = report[f"{measure}_density"].values
     # a name of its own: plots side by side share the colour limits of what is called the same

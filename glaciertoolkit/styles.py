@@ -5,6 +5,7 @@ Shared by the interactive plots and the printed report, so that a colour means t
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -128,18 +129,16 @@ FLAG_COLOURS: dict[Flag, str] = {
 MEASURED_COLOUR, UNEXPLAINED_COLOUR = "#41ab5d", "#ff00ff"
 
 
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
 def pretty_units(units: str) -> str:
     """`units` as people write them: ``m yr-1`` becomes ``m yr⁻¹``; a bare number has none."""
-    marks = {
-        "1": "",
-        "degree": "°",
-        "pixel": "px",
-        "m2": "m²",
-        "km2": "km²",
-        "m-1": "m⁻¹",
-        "m yr-1": "m yr⁻¹",
-    }
-    return marks.get(units, units)
+    names = {"1": "", "degree": "°", "pixel": "px"}
+    if units in names:
+        return names[units]
+    raised = re.sub(r"(?<=[A-Za-z])-?\d\b", lambda power: power.group().translate(_RAISED), units)
+    return re.sub(r"\bdegC\b", "°C", raised)
 
 
 def with_units(label: str, units: str) -> str:

@@ -210,6 +210,8 @@ def test_colours_and_units_come_from_the_vocabulary(scene: xr.Dataset) -> None:
     assert styles.style_of(scene["dx_topography"]).centred
     assert styles.style_of(scene["correlation"]).units == "1"
     assert styles.with_units("slope", "degree") == "slope (°)"
+    assert styles.with_units("lapse", "degC km-1") == "lapse (°C km⁻¹)"
+    assert [styles.pretty_units(u) for u in ("1", "m3 s-1", "%")] == ["", "m³ s⁻¹", "%"]
     unknown = xr.DataArray([1.0], name="ice_depth", attrs={"units": "m"})
     assert styles.style_of(unknown).label == "ice depth"
     assert styles.colour_limits(np.array([np.nan])) == (0, 1)

@@ -114,7 +114,7 @@ def _cell(key: str, label: str, facts: GlacierFacts) -> str:
         shown = f"{value:,}"
     else:
         shown = f"{value:,.4g}"
-    unit = facts.units.get(key, "").replace("km2", "km²")
+    unit = facts.units.get(key, "")
     named = with_units(label, unit) if unit else label
     pad = "padding:1px 8px 1px 0"
     return (
