@@ -54,6 +54,8 @@ def explore(
     ------
     InputError
         Where the Dataset is no map, or holds nothing that can be shown.
+    GridError
+        Where the grid is in degrees, or not evenly spaced.
     FileError
         Where the temporary folder has no room for the map.
 

@@ -15,6 +15,7 @@ from glaciertoolkit.apps.other import open_other, other_layers
 from glaciertoolkit.apps.spool import Spool, lazy_bytes
 from glaciertoolkit.conventions import VARIABLES, interval_days
 from glaciertoolkit.errors import GlacierToolkitError, InputError
+from glaciertoolkit.grids import grid_spacing
 from glaciertoolkit.styles import SHORT_LABELS, style_of, thin
 
 if TYPE_CHECKING:
@@ -288,6 +289,7 @@ def gather(
         )
     if min(ds.sizes["y"], ds.sizes["x"]) < 2:
         raise InputError("the explorer needs a map of at least two by two posts.")
+    grid_spacing(ds)  # axes, lines and slopes are in metres; a grid in degrees ends here
     present = _shown(ds)
     if not set(present) - {"flag"}:
         raise InputError(

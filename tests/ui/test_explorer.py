@@ -407,6 +407,15 @@ def test_without_elevation_or_other_dates_a_glacier_has_its_row(scene: xr.Datase
 # ---- files
 
 
+def test_a_map_in_degrees_is_refused_with_the_way_out(scene: xr.Dataset) -> None:
+    degrees = {
+        "y": 28 - 1e-4 * np.arange(scene.sizes["y"]),
+        "x": 86 + 1e-4 * np.arange(scene.sizes["x"]),
+    }
+    with pytest.raises(GridError, match="projected CRS first"):
+        gather(scene.assign_coords(degrees).rio.write_crs(4326))
+
+
 def test_long_selections_are_saved_as_the_sample(
     scene: xr.Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
