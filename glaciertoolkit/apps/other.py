@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
 from glaciertoolkit.conventions import VARIABLES
@@ -16,12 +15,7 @@ from glaciertoolkit.errors import FileError, InputError
 from glaciertoolkit.grids import crs_of, match_raster
 from glaciertoolkit.io.products import open_products
 from glaciertoolkit.styles import SHORT_LABELS
-
-LATTICE = 33
-"""Points along each side at which the angle between two grids is worked out."""
-
-ROWS = 512
-"""Rows of posts that are turned at once."""
+from glaciertoolkit.uncertainty.turning import per_year, turned
 
 Hold = Callable[[xr.DataArray], xr.DataArray]
 
@@ -50,8 +44,8 @@ def open_other(other: Any) -> xr.Dataset:
 def other_layers(other: Any, ds: xr.Dataset, hold: Hold) -> Iterator[xr.DataArray]:
     """The speed and components of `other` on the posts of `ds`, and what `ds` has more of them.
 
-    Vectors are turned from the axes of the other grid into those of this one. Each field is
-    passed through `hold` before the next is made.
+    Vectors are turned from the axes of the other grid into those of this one, speeds are brought
+    to metres a year. Each field is passed through `hold` before the next is made.
     """
     found = open_other(other)
     have = [name for name in ("v", "vx", "vy") if name in found]
@@ -60,13 +54,17 @@ def other_layers(other: Any, ds: xr.Dataset, hold: Hold) -> Iterator[xr.DataArra
     crs = found.rio.crs if "spatial_ref" in found.coords else crs_of(found)
     matched = {}
     for name in have:
+        factor = per_year(found[name])
         field = found[name].squeeze(drop=True)
         if field.rio.crs is None and crs is not None:
             field = field.rio.write_crs(crs)
-        matched[name] = hold(match_raster(field, ds, name=f"other_{name}", min_coverage=0.0))
+        on_posts = match_raster(field, ds, name=f"other_{name}", min_coverage=0.0)
+        matched[name] = hold(on_posts if factor == 1 else on_posts * np.float32(factor))
     if {"vx", "vy"} <= set(matched) and crs is not None and crs != crs_of(ds):
-        for name, turned in _turned(matched["vx"], matched["vy"], crs, crs_of(ds)).items():
-            matched[name] = hold(turned)
+        for name, field in zip(
+            ("vx", "vy"), turned(matched["vx"], matched["vy"], crs, true_lengths=True), strict=True
+        ):
+            matched[name] = hold(field)
     for name, field in matched.items():
         label, units = SHORT_LABELS[name], VARIABLES[name].units
         field.attrs |= {"units": units, "long_name": f"{label}, other product"}
@@ -75,39 +73,3 @@ def other_layers(other: Any, ds: xr.Dataset, hold: Hold) -> Iterator[xr.DataArra
             less = (ds[name] - field).rename(f"{name}_difference").astype("float32")
             less.attrs = {"units": units, "long_name": f"{label}, this minus the other"}
             yield hold(less)
-
-
-def _turned(vx: xr.DataArray, vy: xr.DataArray, crs: Any, to: Any) -> dict[str, xr.DataArray]:
-    """Components along the axes of `crs` as those along the axes of `to`, on posts in `to`."""
-    from scipy.interpolate import RectBivariateSpline
-
-    x, y = vx["x"].values.astype(float), vx["y"].values.astype(float)
-    xs, ys = (np.linspace(v.min(), v.max(), LATTICE) for v in (x, y))
-    angle = RectBivariateSpline(ys, xs, _angle(xs, ys, crs, to), kx=1, ky=1)
-    out = {"vx": np.empty(vx.shape, "float32"), "vy": np.empty(vx.shape, "float32")}
-    for start in range(0, y.size, ROWS):
-        rows = slice(start, start + ROWS)
-        rising, leftward = np.argsort(y[rows]), np.argsort(x)
-        turn = np.empty((y[rows].size, x.size))
-        turn[np.ix_(rising, leftward)] = angle(y[rows][rising], x[leftward])
-        cos, sin = np.cos(turn), np.sin(turn)
-        east, north = vx.isel(y=rows).values, vy.isel(y=rows).values
-        out["vx"][rows] = cos * east - sin * north
-        out["vy"][rows] = sin * east + cos * north
-    return {name: vx.copy(data=values).rename(f"other_{name}") for name, values in out.items()}
-
-
-def _angle(
-    xs: npt.NDArray[np.float64], ys: npt.NDArray[np.float64], crs: Any, to: Any
-) -> npt.NDArray[np.float64]:
-    """Angle, counter-clockwise, from the x axis of `to` to that of `crs`, on a lattice in `to`."""
-    from pyproj import Transformer
-
-    x, y = np.meshgrid(xs, ys)
-    there = Transformer.from_crs(to, crs, always_xy=True).transform(x, y)
-    step = 100.0 if not crs.is_geographic else 1e-3
-    back = Transformer.from_crs(crs, to, always_xy=True).transform(there[0] + step, there[1])
-    # Both neighbours, since one alone would turn with the curvature of the grid lines.
-    behind = Transformer.from_crs(crs, to, always_xy=True).transform(there[0] - step, there[1])
-    angle = np.arctan2(back[1] - behind[1], back[0] - behind[0])
-    return np.asarray(np.unwrap(np.unwrap(angle, axis=0), axis=1))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,113 +10,19 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from glaciertoolkit.conventions import YEAR_DAYS, describe, validate
-from glaciertoolkit.errors import GridError, InputError, ParameterError
+from glaciertoolkit.conventions import describe, validate
+from glaciertoolkit.errors import GridError, InputError
 from glaciertoolkit.grids import crs_of, grid_spacing, match_raster, rasterize
 from glaciertoolkit.robust import nmad
 from glaciertoolkit.uncertainty.areas import effective_number
+from glaciertoolkit.uncertainty.turning import axes_turn, per_year, source_crs, turn_vectors
 from glaciertoolkit.uncertainty.variograms import residual_variogram
 
 Array = npt.NDArray[np.float64]
 
-PER_YEAR = {
-    **dict.fromkeys(("m yr-1", "m/yr", "m/y", "m a-1", "meter/year", "meter/y"), 1.0),
-    **dict.fromkeys(("m d-1", "m/d", "m/day", "meter/day"), YEAR_DAYS),
-}
-"""Factor to metres a year, by the units that products use."""
 STATISTICS = ("n", "bias", "median", "std", "nmad", "rmse", "p95", "n_effective", "bias_error")
 SPEEDS = ("median", "p95")
 FEWEST = 200
-
-
-def axes_turn(crs: Any, like: xr.Dataset) -> Array:
-    """How vectors along the axes of another CRS lie on the posts: the Jacobian, (2, 2, y, x).
-
-    ``(vx, vy) = J (vx_other, vy_other)``: its angle is the grid convergence, its size the ratio
-    of the scales, of the two maps at each post.
-
-    Parameters
-    ----------
-    crs
-        Anything that pyproj takes for a projected CRS.
-    like : xarray.Dataset
-        The posts, with a CRS.
-
-    Raises
-    ------
-    GridError
-        Without a CRS, or where the other one is geographic: degrees are no lengths.
-    """
-    from pyproj import CRS, Transformer
-
-    here, there = crs_of(like), CRS.from_user_input(crs)
-    if here is None:
-        raise GridError("the grid has no CRS; set it with rio.write_crs().")
-    if there.is_geographic:
-        raise GridError(
-            "the other product is in geographic coordinates, in which vectors have no length; give "
-            "it on a projected grid."
-        )
-    x, y = np.meshgrid(like["x"].values.astype(float), like["y"].values.astype(float))
-    own = CRS.from_wkt(here.to_wkt())
-    out = Transformer.from_crs(own, there, always_xy=True)
-    back = Transformer.from_crs(there, own, always_xy=True)
-    far_x, far_y = out.transform(x, y)
-    step = 50.0
-    columns = []
-    for east, north in ((step, 0.0), (0.0, step)):
-        ahead = back.transform(far_x + east, far_y + north)
-        behind = back.transform(far_x - east, far_y - north)
-        columns.append([(p - m) / (2 * step) for p, m in zip(ahead, behind, strict=True)])
-    return np.asarray(columns).swapaxes(0, 1)
-
-
-def turn_vectors(
-    vx: xr.DataArray | str | os.PathLike[str],
-    vy: xr.DataArray | str | os.PathLike[str],
-    like: xr.Dataset,
-    *,
-    true_lengths: bool = False,
-) -> tuple[xr.DataArray, xr.DataArray]:
-    """Vector components of another map on the posts, along the posts' own axes.
-
-    Parameters
-    ----------
-    vx, vy : path or xarray.DataArray
-        Components along the axes of their own CRS.
-    like : xarray.Dataset
-        The posts.
-    true_lengths : bool
-        The components are metres on the ground, not of their map: they are turned, not scaled.
-
-    Returns
-    -------
-    vx, vy : xarray.DataArray
-        float32, (y, x).
-    """
-    east, north = match_raster(vx, like), match_raster(vy, like)
-    crs = _source_crs(vx)
-    if crs is None or crs_of(like) is None or crs == crs_of(like):
-        return east, north
-    jacobian = axes_turn(crs.to_wkt(), like)
-    if true_lengths:
-        area = jacobian[0, 0] * jacobian[1, 1] - jacobian[0, 1] * jacobian[1, 0]
-        jacobian = jacobian / np.sqrt(np.abs(area))
-    e, n = east.values, north.values
-    turned = [jacobian[k, 0] * e + jacobian[k, 1] * n for k in range(2)]
-    return (
-        east.copy(data=turned[0].astype(np.float32)),
-        north.copy(data=turned[1].astype(np.float32)),
-    )
-
-
-def _source_crs(source: Any) -> Any:
-    if isinstance(source, xr.DataArray):
-        return crs_of(source)
-    import rasterio
-
-    with rasterio.open(source) as opened:
-        return opened.crs
 
 
 def compare(
@@ -188,7 +93,7 @@ def compare(
             f"the other product lacks {', '.join(missing)}; give a Dataset with vx and vy, or "
             f'their files as {{"vx": "vx.tif", "vy": "vy.tif"}}.'
         )
-    factor = _per_year(other, units)
+    factor = per_year(other["vx"], units)
     east, north = turn_vectors(
         other["vx"], other["vy"], ds[["vx", "vy"]], true_lengths=true_lengths
     )
@@ -218,16 +123,6 @@ def compare(
     grounds = _grounds(ds, ice)
     out = out.assign(_tables(out, ours, grounds, ds))
     return describe(out.assign(_turn(other["vx"], ds)))
-
-
-def _per_year(other: Any, units: str | None) -> float:
-    if units is None:
-        found = other["vx"]
-        units = str(found.attrs.get("units", "")) if isinstance(found, xr.DataArray) else ""
-        units = units or "m yr-1"
-    if units not in PER_YEAR:
-        raise ParameterError(f"units must be one of {', '.join(PER_YEAR)}; got {units!r}.")
-    return PER_YEAR[units]
 
 
 def _grounds(ds: xr.Dataset, ice: Any) -> dict[str, npt.NDArray[np.bool_]]:
@@ -297,7 +192,7 @@ def _difference_statistics(difference: Array, ds: xr.Dataset) -> list[float]:
 
 
 def _turn(source: Any, ds: xr.Dataset) -> dict[str, Any]:
-    crs = _source_crs(source)
+    crs = source_crs(source)
     angle, scale = 0.0, 1.0
     if crs is not None and crs_of(ds) is not None and crs != crs_of(ds):
         some = {k: slice(None, None, max(1, ds.sizes[k] // 20)) for k in ("y", "x")}

@@ -331,6 +331,18 @@ def test_vectors_of_another_crs_are_turned(scene: xr.Dataset) -> None:
     assert layers["vx_difference"].attrs["units"] == "m yr-1"
 
 
+def test_another_product_may_be_in_metres_a_day(scene: xr.Dataset) -> None:
+    names = ["v", "vx", "vy"]
+    daily = scene[names] / np.float32(365.25)
+    for name in names:
+        daily[name].attrs["units"] = "m d-1"
+    layers = {f.name: f for f in other_layers(daily, scene, lambda field: field)}
+    np.testing.assert_allclose(layers["other_v"], scene["v"], rtol=1e-5)
+    daily["v"].attrs["units"] = "furlong week-1"
+    notes = gather(scene, other=daily).notes
+    assert any("left out: units must be one of m yr-1" in note for note in notes)
+
+
 def test_wrong_sources_become_sentences(scene: xr.Dataset, tmp_path: Path) -> None:
     broken = tmp_path / "broken.nc"
     broken.write_bytes(b"nothing of the kind")

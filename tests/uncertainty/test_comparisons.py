@@ -15,7 +15,7 @@ from scenes import DATES, offset_field
 
 import glaciertoolkit as gt
 from glaciertoolkit.errors import DateError, GridError, InputError, ParameterError
-from glaciertoolkit.uncertainty.comparisons import axes_turn
+from glaciertoolkit.uncertainty.turning import axes_turn
 
 LAMBERT = "ESRI:102027"
 
