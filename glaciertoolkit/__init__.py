@@ -75,7 +75,7 @@ from glaciertoolkit.stats.climate import climate
 from glaciertoolkit.stats.climate_sampling import sample_climate
 from glaciertoolkit.stats.climate_source import read_climate
 from glaciertoolkit.stats.contrast import accumulation_contrast
-from glaciertoolkit.stats.correlation import adjust_p, correlate, partial_correlation
+from glaciertoolkit.stats.correlation import correlate
 from glaciertoolkit.stats.decomposition import decompose
 from glaciertoolkit.stats.downscaling import (
     downscale_precipitation,
@@ -90,6 +90,8 @@ from glaciertoolkit.stats.insitu import compare_insitu, merge_estimates
 from glaciertoolkit.stats.join import join_inventory
 from glaciertoolkit.stats.lags import lagged_correlation
 from glaciertoolkit.stats.melt import degree_days, snow_fraction
+from glaciertoolkit.stats.multiplicity import adjust_p
+from glaciertoolkit.stats.partial import partial_correlation
 from glaciertoolkit.stats.periods import aggregate_climate, standardised_anomaly
 from glaciertoolkit.stats.regression import regression
 from glaciertoolkit.stats.scaling import shallow_ice, speed_scaling

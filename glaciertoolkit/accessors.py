@@ -37,11 +37,11 @@ from glaciertoolkit.sar.speckle import filter_speckle
 from glaciertoolkit.stats.attribution import attribution
 from glaciertoolkit.stats.climate import climate
 from glaciertoolkit.stats.contrast import accumulation_contrast
-from glaciertoolkit.stats.correlation import partial_correlation
 from glaciertoolkit.stats.equilibrium import equilibrium_line
 from glaciertoolkit.stats.geodetector import geodetector
 from glaciertoolkit.stats.glaciers import glaciers
 from glaciertoolkit.stats.hypsometry import hypsometry
+from glaciertoolkit.stats.partial import partial_correlation
 from glaciertoolkit.stats.regression import regression
 from glaciertoolkit.stats.scaling import shallow_ice
 from glaciertoolkit.stats.seasonal_fit import fit_seasonal

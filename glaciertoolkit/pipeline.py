@@ -22,7 +22,7 @@ from glaciertoolkit.correction.correct import check_folds, correct
 from glaciertoolkit.correction.deformation import estimator_of
 from glaciertoolkit.correction.noise import filter_noise
 from glaciertoolkit.correction.relief import check_aspect, method_of
-from glaciertoolkit.correction.surface import check_order
+from glaciertoolkit.correction.terms import check_order
 from glaciertoolkit.errors import FileError, GlacierToolkitError
 from glaciertoolkit.io.atomic import atomic_folder
 from glaciertoolkit.io.images import open_pair

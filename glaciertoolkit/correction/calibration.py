@@ -12,7 +12,7 @@ import xarray as xr
 
 from glaciertoolkit.blocks import Lattice, Tile, Window, map_tiles
 from glaciertoolkit.correction.points import template_posts
-from glaciertoolkit.correction.surface import COMPONENTS
+from glaciertoolkit.correction.terms import COMPONENTS
 from glaciertoolkit.robust import NMAD_FACTOR
 
 Floats = npt.NDArray[Any]

@@ -29,7 +29,8 @@ from glaciertoolkit.correction.relief import (
     prepare,
 )
 from glaciertoolkit.correction.streaks import remove_streaks, streaks_of
-from glaciertoolkit.correction.surface import COMPONENTS, Order, Surface, Terrain, check_order
+from glaciertoolkit.correction.surface import Surface
+from glaciertoolkit.correction.terms import COMPONENTS, Order, Terrain, check_order
 from glaciertoolkit.correction.topography import flag_extrapolated
 from glaciertoolkit.errors import GlacierToolkitWarning, ParameterError
 from glaciertoolkit.provenance import recorded

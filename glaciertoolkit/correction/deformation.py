@@ -11,7 +11,8 @@ from glaciertoolkit.correction.fit import Wanted
 from glaciertoolkit.correction.points import require_computed, select_points
 from glaciertoolkit.correction.selection import fit_wanted
 from glaciertoolkit.correction.subtract import subtract
-from glaciertoolkit.correction.surface import Estimator, Order, check_order
+from glaciertoolkit.correction.surface import Estimator
+from glaciertoolkit.correction.terms import Order, check_order
 from glaciertoolkit.errors import ParameterError
 from glaciertoolkit.provenance import recorded
 from glaciertoolkit.robust import LOSSES

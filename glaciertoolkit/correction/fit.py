@@ -11,7 +11,8 @@ import xarray as xr
 
 from glaciertoolkit.correction.points import Points, Targets
 from glaciertoolkit.correction.spline import CENTRES, POINTS, SplineFit, fit_spline, spread
-from glaciertoolkit.correction.surface import (
+from glaciertoolkit.correction.surface import Estimator, Frame, Surface
+from glaciertoolkit.correction.terms import (
     BASELINE,
     ELEVATION,
     ELEVATION_SQUARED,
@@ -19,10 +20,7 @@ from glaciertoolkit.correction.surface import (
     SLOPES,
     SPLINE,
     TPS,
-    Estimator,
-    Frame,
     Order,
-    Surface,
     basis_of,
     polynomial_terms,
 )

@@ -15,7 +15,8 @@ from glaciertoolkit.correction.points import Points, Targets, select_points
 from glaciertoolkit.correction.relief import Relief, significant
 from glaciertoolkit.correction.selection import fit_wanted
 from glaciertoolkit.correction.subtract import subtract
-from glaciertoolkit.correction.surface import AUTO, Estimator, Order, Surface
+from glaciertoolkit.correction.surface import Estimator, Surface
+from glaciertoolkit.correction.terms import AUTO, Order
 from glaciertoolkit.errors import GlacierToolkitWarning
 
 Removed = tuple[xr.Dataset, Surface | None, Points | None]

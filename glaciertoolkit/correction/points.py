@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from glaciertoolkit.correction.surface import COMPONENTS, ELEVATION, Terrain
+from glaciertoolkit.correction.terms import COMPONENTS, ELEVATION, Terrain
 from glaciertoolkit.errors import NotComputedError, StableTerrainError
 
 Array = npt.NDArray[np.float64]

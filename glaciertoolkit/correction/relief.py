@@ -9,14 +9,13 @@ import numpy as np
 import xarray as xr
 
 from glaciertoolkit.conventions import in_radar_geometry
-from glaciertoolkit.correction.surface import (
+from glaciertoolkit.correction.surface import KILOMETRE, Surface
+from glaciertoolkit.correction.terms import (
     BASELINE,
     COMPONENTS,
     ELEVATION,
     ELEVATION_SQUARED,
-    KILOMETRE,
     SLOPES,
-    Surface,
 )
 from glaciertoolkit.errors import ParameterError
 

@@ -12,7 +12,8 @@ import xarray as xr
 from glaciertoolkit.correction.fit import Wanted, fit_surface, fit_terms, judged, require_points
 from glaciertoolkit.correction.points import FOLDS, Points, Targets
 from glaciertoolkit.correction.spline import spread
-from glaciertoolkit.correction.surface import AUTO, BASES, TPS, Frame, Surface
+from glaciertoolkit.correction.surface import Frame, Surface
+from glaciertoolkit.correction.terms import AUTO, BASES, TPS
 from glaciertoolkit.robust import NMAD_FACTOR, TUKEY_C
 
 Array = npt.NDArray[np.float64]

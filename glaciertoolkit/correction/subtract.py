@@ -6,7 +6,8 @@ import numpy as np
 import xarray as xr
 
 from glaciertoolkit.conventions import Flag, describe
-from glaciertoolkit.correction.surface import COMPONENTS, ELEVATION, Surface, Terrain
+from glaciertoolkit.correction.surface import Surface
+from glaciertoolkit.correction.terms import COMPONENTS, ELEVATION, Terrain
 
 
 def subtract(ds: xr.Dataset, surface: Surface, *, terrain: Terrain) -> xr.Dataset:

@@ -11,34 +11,23 @@ import numpy.typing as npt
 import xarray as xr
 
 from glaciertoolkit.correction.nodes import Nodes
-from glaciertoolkit.errors import ParameterError
+from glaciertoolkit.correction.terms import (
+    BASELINE,
+    COMPONENTS,
+    ELEVATION,
+    ELEVATION_SQUARED,
+    RELIEF,
+    SLOPES,
+    SPLINE,
+    TPS,
+    Order,
+    Terrain,
+    basis_of,
+    polynomial_terms,
+    powers,
+)
 
 Array = npt.NDArray[np.float64]
-
-COMPONENTS = ("x", "y")
-ELEVATION = "elevation"
-ELEVATION_SQUARED = "elevation2"
-SLOPES = ("slope_east", "slope_north")
-"""The tangent of the slope times the sine, and times the cosine, of its aspect."""
-
-BASELINE = ("baseline", "baseline_x", "baseline_y")
-"""The parallax of a perpendicular baseline, and its change with x and with y."""
-
-RELIEF = (ELEVATION, ELEVATION_SQUARED, *SLOPES, *BASELINE)
-"""Terms that make the topography-related offset."""
-
-SPLINE = "spline"
-"""The terms of a thin-plate spline begin so; the number of the centre follows."""
-
-ORDERS = (0, 1, "bilinear", 2, 3)
-"""Polynomials, the simplest first."""
-
-TPS = "tps"
-AUTO = "auto"
-BASES = (*ORDERS, TPS)
-Order = int | str
-Terrain = Mapping[str, Any]
-"""What is known of the ground: "elevation" (m) and, where wanted, `SLOPES`; empty for nothing."""
 
 KILOMETRE = 1000.0
 ROWS = 256
@@ -46,65 +35,6 @@ ROWS = 256
 
 NODES, VARIANCE_NODES = 256, 64
 """Nodes along an edge, at most, where a spline and its variance are evaluated."""
-
-
-def check_order(order: Order, *, also: Sequence[str] = (TPS, AUTO)) -> Order:
-    """`order` if it names a surface.
-
-    Raises
-    ------
-    ParameterError
-        If it does not.
-    """
-    known = (*ORDERS, *also)
-    if isinstance(order, bool) or order not in known:
-        raise ParameterError(
-            f"order must be one of {', '.join(map(repr, known))} (degree of the polynomial, "
-            f"'tps' a thin-plate spline, 'auto' what cross-validation finds); got {order!r}."
-        )
-    return order
-
-
-def polynomial_terms(order: Order) -> tuple[str, ...]:
-    """Names of the terms of a polynomial in x and y: ``"1", "x", "y", "x2", "xy", ...``.
-
-    Examples
-    --------
-    >>> polynomial_terms(2)
-    ('1', 'x', 'y', 'x2', 'xy', 'y2')
-    >>> polynomial_terms("bilinear")
-    ('1', 'x', 'y', 'xy')
-    """
-    check_order(order, also=())
-    if order == "bilinear":
-        return (*polynomial_terms(1), "xy")
-    degrees = range(int(order) + 1)
-    return tuple(_name(degree - j, j) for degree in degrees for j in range(degree + 1))
-
-
-def basis_of(terms: Sequence[str]) -> Order:
-    """Which of `BASES` the terms of position make; 0 where there are none."""
-    if any(t.startswith(SPLINE) for t in terms):
-        return TPS
-    position = tuple(t for t in terms if t not in RELIEF)
-    return next((order for order in ORDERS if polynomial_terms(order) == position), 0)
-
-
-def _name(i: int, j: int) -> str:
-    parts = [
-        axis + (str(power) if power > 1 else "") for axis, power in (("x", i), ("y", j)) if power
-    ]
-    return "".join(parts) or "1"
-
-
-def _powers(term: str) -> tuple[int, int]:
-    """Exponents of x and y in a polynomial term."""
-    powers = {"x": 0, "y": 0}
-    for position, character in enumerate(term):
-        if character in powers:
-            following = term[position + 1 : position + 2]
-            powers[character] = int(following) if following.isdigit() else 1
-    return powers["x"], powers["y"]
 
 
 @dataclass(frozen=True)
@@ -151,7 +81,7 @@ class Frame:
             sine = sum(c * xn**k for k, c in enumerate(self.sine))
             parallax = -(terrain[ELEVATION] - self.elevation) / (x * sine) * KILOMETRE
             return parallax * {"baseline": 1.0, "baseline_x": xn, "baseline_y": yn}[name]
-        i, j = _powers(name)
+        i, j = powers(name)
         return xn**i * yn**j
 
     def _radial(self, x: Array, y: Array, centres: Array) -> Array:

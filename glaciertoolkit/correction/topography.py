@@ -13,7 +13,7 @@ from glaciertoolkit.correction.fit import Wanted, fit_surface
 from glaciertoolkit.correction.points import Points, require_computed, select_points
 from glaciertoolkit.correction.relief import baseline_diagnostics, prepare
 from glaciertoolkit.correction.subtract import subtract
-from glaciertoolkit.correction.surface import ELEVATION, SLOPES
+from glaciertoolkit.correction.terms import ELEVATION, SLOPES
 from glaciertoolkit.errors import InputError
 from glaciertoolkit.provenance import recorded
 

@@ -18,14 +18,10 @@ from glaciertoolkit.stats.claims import (
     joined,
     role_of,
 )
-from glaciertoolkit.stats.correlation import (
-    METHODS,
-    adjust_p,
-    check_options,
-    correlation_of,
-    partial_correlation,
-)
+from glaciertoolkit.stats.correlation import METHODS, check_options, correlation_of
 from glaciertoolkit.stats.geodetector import Geodetector, geodetector
+from glaciertoolkit.stats.multiplicity import adjust_p
+from glaciertoolkit.stats.partial import partial_correlation
 from glaciertoolkit.stats.regression import RegressionTable, regression
 from glaciertoolkit.stats.samples import Sample, read_sample
 from glaciertoolkit.stats.sites import Floats

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from glaciertoolkit.stats.correlation import adjust_p
+from glaciertoolkit.stats.multiplicity import adjust_p
 from glaciertoolkit.stats.sites import Floats
 
 if TYPE_CHECKING:

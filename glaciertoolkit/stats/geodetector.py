@@ -14,7 +14,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from glaciertoolkit.errors import GlacierToolkitWarning, InputError, ParameterError
-from glaciertoolkit.stats.correlation import adjust_p
+from glaciertoolkit.stats.multiplicity import adjust_p
 from glaciertoolkit.stats.samples import Sample, read_sample
 from glaciertoolkit.stats.shuffles import Index, shuffled
 from glaciertoolkit.stats.sites import Floats, Ints
