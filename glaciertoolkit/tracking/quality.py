@@ -400,6 +400,21 @@ def _torn(
     )
 
 
+def texture_pull(lever: Wide, gradients: tuple[Array, Array]) -> tuple[Wide, Wide]:
+    """By how much the texture shifts dx and dy where the motion varies inside a template, pixels.
+
+    Parameters
+    ----------
+    lever : numpy.ndarray
+        From `texture`.
+    gradients : tuple of numpy.ndarray
+        As for `gradient_covariance`.
+    """
+    u, v = gradients
+    field = np.stack([u[0], v[0], u[1], v[1]]).astype(np.float64)
+    return (lever[0] * field).sum(axis=0), (lever[1] * field).sum(axis=0)
+
+
 def gradient_covariance(
     lever: Wide,
     gradients: tuple[Array, Array],
@@ -433,9 +448,7 @@ def gradient_covariance(
     """
     from scipy.ndimage import uniform_filter
 
-    u, v = gradients
-    field = np.stack([u[0], v[0], u[1], v[1]]).astype(np.float64)
-    ex, ey = ((lever[k] * field).sum(axis=0) for k in range(2))
+    ex, ey = texture_pull(lever, gradients)
     sx, sy = smear
     size = (2 * radius[0] + 1, 2 * radius[1] + 1)
     # The texture knows nothing of the flow: the two parts are independent.

@@ -26,6 +26,7 @@ from glaciertoolkit.tracking.quality import (
     residual,
     shear_misfit,
     surface_noise,
+    texture_pull,
     usual_loss,
 )
 from glaciertoolkit.tracking.refinement import refined_matches, without_gaps
@@ -33,12 +34,15 @@ from glaciertoolkit.tracking.texture import texture
 from glaciertoolkit.tracking.windows import Windows, open_windows, surface_images
 
 Array = npt.NDArray[np.float32]
+Wide = npt.NDArray[np.float64]
 
 PLANES = (
     "dx", "dy", "dx_error", "dy_error", "dxdy_covariance", "correlation", "snr", "peak_ratio",
     "template_size", "effective_resolution", "dx_smear", "dy_smear", "flag",
 )  # fmt: skip
 Apply = Callable[..., Iterable[Any]]
+PULL = 0.5
+"""Pixels; where the texture would shift a match by more, the gradient is a wrong match's."""
 EDGE_ERROR = 3.5
 """Pixels, times the square of the template's edge; measured on noise-free textures."""
 GRADIENTS = ("dx_dx", "dx_dy", "dy_dx", "dy_dy")
@@ -214,18 +218,45 @@ class _Flow(NamedTuple):
 
 
 def _flow(template: tuple[int, int], step: tuple[int, int], dx: Array, dy: Array) -> _Flow:
-    from glaciertoolkit.tracking.kernels.moments import neighbour_bends, neighbour_gradients
+    from glaciertoolkit.tracking.kernels.moments import neighbour_gradients
 
-    ny, nx = (max(round(n / (2 * s)), 1) for n, s in zip(template, step, strict=True))
+    ny, nx = near = _near(template, step)
     scale = np.array([step[1], step[0]], np.float32)[:, None, None]
     u, v = (neighbour_gradients(d, ny, nx) / scale for d in (dx, dy))
-    # The mean of x^2 / 2 over a template of edge T is T^2 / 24.
-    weight = np.array([template[1] ** 2, template[0] ** 2], np.float32)[:, None, None] / 24
-    a, b = (
-        (neighbour_bends(d, ny, nx) / scale**2 * weight).sum(axis=0).astype(np.float32)
-        for d in (dx, dy)
-    )
-    return _Flow((ny, nx), (u, v), (a, b))
+    return _Flow(near, (u, v), (_smear(template, step, dx), _smear(template, step, dy)))
+
+
+def _near(template: tuple[int, int], step: tuple[int, int]) -> tuple[int, int]:
+    """Posts (y, x) to half a template away, at least one."""
+    ny, nx = (max(round(n / (2 * s)), 1) for n, s in zip(template, step, strict=True))
+    return ny, nx
+
+
+def _smear(template: tuple[int, int], step: tuple[int, int], d: Array) -> Array:
+    """The mean of x^2 / 2 over a template of edge T, T^2 / 24, times the second derivatives."""
+    from glaciertoolkit.tracking.kernels.moments import neighbour_bends
+
+    weight = [(n / s) ** 2 / 24 for n, s in zip(template[::-1], step[::-1], strict=True)]
+    bends = neighbour_bends(d, *_near(template, step))
+    return np.asarray((bends * np.array(weight)[:, None, None]).sum(axis=0), np.float32)
+
+
+def _unpulled(
+    flow: _Flow, lever: Wide, template: tuple[int, int], step: tuple[int, int],
+    dx: Array, dy: Array, torn: npt.NDArray[np.bool_],
+) -> _Flow:  # fmt: skip
+    """The flow without what the texture makes of it, and without what is no motion.
+
+    Its pull on each match would count as curvature, twice as much as there is in a smooth flow.
+    """
+    sound = flow.without(torn)
+    pulls = texture_pull(lever, sound.gradients)
+    smear = []
+    for d, pull in zip((dx, dy), pulls, strict=True):
+        still = np.where(np.abs(pull) <= PULL, pull, 0)
+        bent = _smear(template, step, (d - still).astype(np.float32))
+        smear.append(np.where(torn, np.float32(0), bent))
+    return sound._replace(smear=(smear[0], smear[1]))
 
 
 def _noise(
@@ -279,12 +310,11 @@ def _match(
         np.maximum(_interpolation_error(peaks[k], support, edge), METHOD_ERROR[p.method])
         for k, edge in ((subpixel.DX, template[1]), (subpixel.DY, template[0]))
     ]
-    flow = flow.without(
-        refuted(
-            t.power, flow.gradients, flow.smear, found.contrast, template,
-            peaks[subpixel.PEAK], sure == 0,
-        )
+    torn = refuted(
+        t.power, flow.gradients, flow.smear, found.contrast, template,
+        peaks[subpixel.PEAK], sure == 0,
     )  # fmt: skip
+    flow = _unpulled(flow, t.lever, template, p.step, dx + sure, dy + sure, torn)
     misfit = shear_misfit(t.power, flow.gradients, found.contrast, template)
     xx, yy, xy = match_covariance(
         peaks[subpixel.PEAK],

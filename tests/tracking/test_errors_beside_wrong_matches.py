@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import xarray as xr
 from scenes import flowing_pair, image_pair
+from scipy.ndimage import correlate1d
 
 from glaciertoolkit.robust import nmad
+from glaciertoolkit.tracking.kernels import moments
 from glaciertoolkit.tracking.quality import _alike, refuted
 from glaciertoolkit.tracking.track import track
 
@@ -105,3 +107,32 @@ def test_without_a_match_nothing_is_refuted() -> None:
         zero + 1, (32, 32), zero, np.zeros((4, 4), bool),
     )  # fmt: skip
     assert not none.any()
+
+
+def test_what_texture_makes_of_a_straight_shear_is_no_curvature() -> None:
+    """Second differences of the matches alone would give two fifths of their error."""
+    pair, truth = flowing_pair((320, 320), gradient=0.03)
+    offsets = track(pair, **OPTIONS)
+    at = truth.interp(y=offsets.y, x=offsets.x)
+    inside = {"y": slice(4, -4), "x": slice(4, -4)}
+    for name in ("dx", "dy"):
+        error = float(np.sqrt(((offsets[name] - at[name]).isel(inside) ** 2).mean()))
+        smear = float(np.sqrt((offsets[f"{name}_smear"].isel(inside) ** 2).mean()))
+        assert smear < 0.2 * error
+
+
+def test_gradient_moments_are_the_sums_over_every_pixel() -> None:
+    image = np.random.default_rng(0).normal(size=(40, 52)).astype(np.float32)
+    valid = np.ones(image.shape, bool)
+    edges_y, edges_x = np.array([4, 12, 21, 36]), np.array([5, 13, 30, 48])
+    found = moments.gradient_moments(image, valid, edges_y, edges_x)
+    weights = np.array([-1 / 60, 0.15, -0.75, 0, 0.75, -0.15, 1 / 60])
+    gy, gx = (correlate1d(image.astype(float), weights, axis=k) for k in (0, 1))
+    y, x = np.mgrid[: image.shape[0], : image.shape[1]]
+    products = [gx * gx, gx * gy, gy * gy]
+    wanted = [f * p for f in (1.0, x, y) for p in products]
+    for k, values in enumerate(wanted):
+        for i in range(3):
+            for j in range(3):
+                cell = values[edges_y[i] : edges_y[i + 1], edges_x[j] : edges_x[j + 1]]
+                assert found[k, i, j] == pytest.approx(cell.sum(), rel=2e-4, abs=1e-2)

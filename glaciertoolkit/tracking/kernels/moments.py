@@ -21,7 +21,8 @@ def gradient_moments(image: Any, valid: Any, edges_y: Any, edges_x: Any) -> Any:
 
     `edges_y`, `edges_x`: first pixel of each cell, and the end of the last. Returns float64
     (SUMS, cells_y, cells_x); x and y count from the first pixel of the image. A pixel with a
-    missing neighbour has no gradient. Every second row is enough, and stands for two.
+    missing neighbour has no gradient. Every row counts: gradients down the columns differ from
+    one row to the next, and with every second one the texture would seem to lie twice as unevenly.
     """
     rows, cols = image.shape
     ny, nx = edges_y.size - 1, edges_x.size - 1
@@ -32,7 +33,7 @@ def gradient_moments(image: Any, valid: Any, edges_y: Any, edges_x: Any) -> Any:
     for cell in range(ny):
         line[:] = np.float32(0)
         first, last = edges_y[cell], edges_y[cell + 1]
-        for y in range(max(first + first % 2, REACH + REACH % 2), min(last, rows - REACH), 2):
+        for y in range(max(first, REACH), min(last, rows - REACH)):
             part = np.float32(y - first)
             here, ok = image[y], valid[y]
             up, up2, up3 = image[y - 1], image[y - 2], image[y - 3]
@@ -66,10 +67,9 @@ def gradient_moments(image: Any, valid: Any, edges_y: Any, edges_x: Any) -> Any:
                     total += line[k, i]
                     along_x += line[k, i] * i
                     along_y += line[k + 3, i]
-                out[k, cell, c] = 2 * total
-                out[k + 3, cell, c] = 2 * along_x
-                # The two rows that one stands for have their middle half a pixel further on.
-                out[k + 6, cell, c] = 2 * (along_y + total * (first + 0.5))
+                out[k, cell, c] = total
+                out[k + 3, cell, c] = along_x
+                out[k + 6, cell, c] = along_y + total * first
     return out
 
 
