@@ -6,7 +6,7 @@ it. What is heavy (numba, dask, rasterio, geopandas, panel) is imported where it
 """
 
 from glaciertoolkit import accessors as _accessors  # noqa: F401  registers `.glacier`
-from glaciertoolkit.apps import explore, tracking_lab
+from glaciertoolkit.apps import explore, inspect_profile, tracking_lab
 from glaciertoolkit.balance import (
     elevation_change,
     elevation_trend,
@@ -25,6 +25,7 @@ from glaciertoolkit.correction.noise import filter_noise
 from glaciertoolkit.correction.streaks import remove_streaks, remove_stripes
 from glaciertoolkit.correction.topography import remove_topography
 from glaciertoolkit.errors import GlacierToolkitError, GlacierToolkitWarning
+from glaciertoolkit.flow_lines import flow_line
 from glaciertoolkit.grids import match_raster, read_inventory
 from glaciertoolkit.io.ascii_grid import open_ascii_grid
 from glaciertoolkit.io.cf import open_cf
@@ -108,6 +109,7 @@ from glaciertoolkit.terrain import (
     stable_terrain,
     terrain_at_posts,
 )
+from glaciertoolkit.strain import strain_rate
 from glaciertoolkit.tracking.ensemble import track_ensemble
 from glaciertoolkit.tracking.inspect import correlation_surface
 from glaciertoolkit.tracking.track import track
@@ -161,12 +163,14 @@ __all__ = [
     "filter_speckle",
     "fit_seasonal",
     "fit_stefan",
+    "flow_line",
     "geodetector",
     "geodetic_balance",
     "glaciers",
     "hillshade",
     "history",
     "hypsometry",
+    "inspect_profile",
     "join_inventory",
     "lagged_correlation",
     "lake_contribution",
@@ -220,6 +224,7 @@ __all__ = [
     "stable_terrain",
     "stagnation",
     "standardised_anomaly",
+    "strain_rate",
     "summary",
     "surge_candidates",
     "terrain_at_posts",

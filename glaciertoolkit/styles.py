@@ -69,6 +69,9 @@ SHORT_LABELS = {
     "surface_slope": "slope of the ice",
     "driving_stress": "driving stress",
     "deformation_speed": "deformation speed",
+    "v_along": "velocity along the line",
+    "v_across": "velocity across the line",
+    "strain_rate": "strain rate along the line",
     "thickness": "ice thickness",
 }
 CENTRED = frozenset(
@@ -133,6 +136,7 @@ def pretty_units(units: str) -> str:
         "km2": "km²",
         "m-1": "m⁻¹",
         "m yr-1": "m yr⁻¹",
+        "yr-1": "yr⁻¹",
     }
     return marks.get(units, units)
 

@@ -70,6 +70,15 @@ def explore(
     )  # fmt: skip
 
 
+def inspect_profile(ds: xr.Dataset) -> Any:
+    """Open the profile inspector.
+
+    Returns
+    -------
+    Any
+    """
+
+
 def tracking_lab(
     pair: xr.Dataset, *, x: float | None = None, y: float | None = None, **options: Any
 ) -> Any:
