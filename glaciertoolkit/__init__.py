@@ -100,6 +100,7 @@ from glaciertoolkit.stats.stress import driving_stress
 from glaciertoolkit.stats.surges import surge_candidates
 from glaciertoolkit.stats.topography import topography
 from glaciertoolkit.stats.trends import seasonal_trend, trend
+from glaciertoolkit.strain import strain_rate
 from glaciertoolkit.terrain import (
     aspect,
     curvature,
@@ -109,7 +110,6 @@ from glaciertoolkit.terrain import (
     stable_terrain,
     terrain_at_posts,
 )
-from glaciertoolkit.strain import strain_rate
 from glaciertoolkit.tracking.ensemble import track_ensemble
 from glaciertoolkit.tracking.inspect import correlation_surface
 from glaciertoolkit.tracking.track import track

@@ -277,27 +277,33 @@ def gather(
     maps: Iterable[Any] = (),
     stations: Any = None,
     catalog: Any = None,
+    what: str = "the explorer",
+    brushes: bool = True,
 ) -> Content:
-    """Get ready what the explorer needs of `ds`; say in `notes` what it will have to do without."""
+    """Get ready what an app needs of `ds`; say in `notes` what it will have to do without.
+
+    `what` is the app as its sentences call it; without `brushes` nothing is selected in it, and
+    nobody misses outlines or stable ground.
+    """
     missing_dims = {"y", "x"} - set(ds.dims)
     if missing_dims:
         raise InputError(
-            "the explorer needs a map with the dimensions y and x, this Dataset has "
+            f"{what} needs a map with the dimensions y and x, this Dataset has "
             f"{', '.join(map(str, ds.dims)) or 'none'}; give it the result "
             "of velocity() or of track()."
         )
     if min(ds.sizes["y"], ds.sizes["x"]) < 2:
-        raise InputError("the explorer needs a map of at least two by two posts.")
+        raise InputError(f"{what} needs a map of at least two by two posts.")
     present = _shown(ds)
     if not set(present) - {"flag"}:
         raise InputError(
-            "the Dataset holds nothing that the explorer can show; give it the result of "
+            f"the Dataset holds nothing that {what} can show; give it the result of "
             "velocity(), of a correction or of track()."
         )
     kept = [*present, *(n for n in ("stable", "elevation") if n in ds)]
     lazy = lazy_bytes(ds[kept])
     # What is made of the elevation comes on top.
-    spool = Spool(lazy + 16 * ds.sizes["y"] * ds.sizes["x"] * (lazy > 0))
+    spool = Spool(lazy + 16 * ds.sizes["y"] * ds.sizes["x"] * (lazy > 0), what)
     shown = ds[kept]
     shown = shown.assign({name: spool.hold(shown[name]) for name in kept})
     notes: list[str] = []
@@ -305,7 +311,7 @@ def gather(
         notes.append(
             "There is no velocity here, only displacement: ds.glacier.velocity() turns it into one."
         )
-    if "stable" not in shown:
+    if "stable" not in shown and brushes:
         notes.append("Stable ground is not known: the histogram shows all posts together.")
     added = _terrain(shown, dem, spool, notes)
     shown = shown.drop_vars("elevation", errors="ignore")
@@ -313,13 +319,15 @@ def gather(
     added |= _others(shown, other, spool, notes)
     shown = shown.assign(added)
     present += [name for name in added if name != "hillshade"]
-    table = _outlines(shown, outlines, notes)
-    if table is not None:
+    table = _outlines(shown, outlines, notes) if brushes or outlines is not None else None
+    if table is not None and brushes:
         from glaciertoolkit.grids import rasterize
 
         shown = shown.assign(ice=rasterize(table, shown))
     overview, overview_step = thinned(shown, VIEW_POSTS, spool)
-    sample, sample_step = thinned(shown, SAMPLE_POSTS, spool)
+    sample, sample_step = (
+        thinned(shown, SAMPLE_POSTS, spool) if brushes else (overview, overview_step)
+    )
     if not np.isfinite(overview[present[0]].values.astype("float64")).any():
         notes.append("No post has a value: the layer 'why missing or doubtful' shows the reasons.")
     labels = {name: SHORT_LABELS.get(name) or style_of(shown[name], name).label for name in present}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import html
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from glaciertoolkit import maps
 from glaciertoolkit.apps.lab_answer import Answer, Bench
 from glaciertoolkit.apps.lab_images import Overview, first_place, overview
 from glaciertoolkit.apps.lab_view import WIDE, LabView
+from glaciertoolkit.apps.off_the_loop import OffTheLoop, in_turn, session
 from glaciertoolkit.conventions import validate
 from glaciertoolkit.errors import GlacierToolkitError, ParameterError
 from glaciertoolkit.tracking.parameters import METHODS, PREFILTERS
@@ -105,7 +105,7 @@ class TrackingLab(pn.viewable.Viewer):
         )
         self._views: list[LabView] = []
         self._roots: list[pn.Column] = []
-        self._pool = ThreadPoolExecutor(1, "tracking-lab")
+        self._loop = OffTheLoop("tracking-lab")
         self._asked = self._busy = False
         self._around_of: Answer | None = None
         self._status = pn.pane.HTML("", **WIDE)
@@ -151,13 +151,13 @@ class TrackingLab(pn.viewable.Viewer):
     )  # fmt: skip
     def _ask(self) -> None:
         """Ask anew; while an answer is on its way, the next question waits, and only the last."""
-        if not hasattr(self, "_pool"):
+        if not hasattr(self, "_loop"):
             return  # still being made
         if self._busy:
             self._asked = True
             return
         self._asked, self._busy = False, True
-        self._off_the_loop(
+        self._loop.run(
             functools.partial(self.bench.answer, self.x, self.y, self.options), self._receive
         )
 
@@ -166,7 +166,7 @@ class TrackingLab(pn.viewable.Viewer):
         self.answer = answer
         if self._asked:
             self._ask()
-        elif document := self._session():
+        elif document := session():
             # Not now: drawing the answer needs the processors too.
             document.add_timeout_callback(self._look_around, QUIET)
         else:
@@ -179,7 +179,7 @@ class TrackingLab(pn.viewable.Viewer):
             self.around = self._around_of = None
         elif not self._busy and self._around_of is not self.answer:
             self._around_of = self.answer
-            self._off_the_loop(
+            self._loop.run(
                 functools.partial(self.bench.around, self.found, self.options),
                 functools.partial(self._receive_around, self.answer),
             )
@@ -187,25 +187,6 @@ class TrackingLab(pn.viewable.Viewer):
     def _receive_around(self, answer: Answer, around: xr.Dataset | None) -> None:
         if answer is self.answer and self.vectors:
             self.around = around
-
-    def _off_the_loop(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
-        """``then(work())``: in a thread where a server waits for its other sessions, else now."""
-        document = self._session()
-        if document is None:
-            then(work())
-            return
-
-        def done(future: Future[Any]) -> None:
-            document.add_next_tick_callback(functools.partial(then, future.result()))
-
-        self._pool.submit(work).add_done_callback(done)
-
-    @staticmethod
-    def _session() -> Any:
-        """The document of the session of a server that this runs for; None where there is none."""
-        document = pn.state.curdoc
-        served = document is not None and document.session_context is not None
-        return document if served else None
 
     @param.depends("answer", watch=True)
     def _follow(self) -> None:
@@ -218,12 +199,7 @@ class TrackingLab(pn.viewable.Viewer):
     def _on_views(self, draw: Callable[[LabView], None]) -> None:
         """Draw on all views, each in the turn of its own document."""
         for view in getattr(self, "_views", ()):
-            document = view.document
-            served = document is not None and document.session_context is not None
-            if served and pn.state.curdoc is not document:
-                document.add_next_tick_callback(functools.partial(draw, view))
-            else:
-                draw(view)
+            in_turn(view.document, functools.partial(draw, view))
 
     def _clicked(self, event: Any) -> None:
         try:
@@ -238,7 +214,7 @@ class TrackingLab(pn.viewable.Viewer):
     ) -> None:
         """Turn to two other images; what is wrong with them is said beside the fields."""
         self._say("Opening the two images ...")
-        self._off_the_loop(
+        self._loop.run(
             functools.partial(
                 _open, reference, secondary, reference_date, secondary_date, self.options
             ),
