@@ -39,7 +39,7 @@ def strain_rate(along: xr.Dataset, *, length: float | None = None) -> xr.Dataset
         `along` with `strain_rate` (yr-1, positive where the ice is stretched) and
         `strain_rate_error` (1 sigma), float32; their attribute `length` holds the metres. NaN
         within half a `length` of the ends and where one of the two values is missing; the error
-        is NaN where there is no `v_error`.
+        is NaN where `along` states no error of the speed.
 
     Raises
     ------
@@ -53,9 +53,9 @@ def strain_rate(along: xr.Dataset, *, length: float | None = None) -> xr.Dataset
     Notes
     -----
     ``(v(s + length / 2) - v(s - length / 2)) / length``, with the values between the points
-    interpolated. The error is the root of the sum of the squares of both `v_error` over
-    `length`, as if the two were independent; with a `length` shorter than a template they share
-    pixels, and the error is too large. `v_error` stands for the error of `v_along` too.
+    interpolated. The error is the root of the sum of the squares of both errors over `length`, as
+    if the two were independent; with a `length` shorter than a template they share pixels, and
+    the error is too large. The errors are those of `v_along`, or else `v_error`.
 
     Only on a flow line is this the strain rate along the flow; elsewhere it is that along the
     line. Strain in the other directions does not show.
@@ -84,8 +84,9 @@ def strain_rate(along: xr.Dataset, *, length: float | None = None) -> xr.Dataset
     half = length / 2 / spacing
     below, above = (_shifted(along[name].values, k) for k in (half, -half))
     values = {"strain_rate": (below - above) / length}
-    if "v_error" in along:
-        below, above = (_shifted(along["v_error"].values, k) for k in (half, -half))
+    stated = next((k for k in (f"{name}_error", "v_error") if k in along), None)
+    if stated is not None:
+        below, above = (_shifted(along[stated].values, k) for k in (half, -half))
         error = np.hypot(below, above) / length
     else:
         error = np.full(values["strain_rate"].shape, np.nan)
