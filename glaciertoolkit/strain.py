@@ -58,7 +58,8 @@ def strain_rate(along: xr.Dataset, *, length: float | None = None) -> xr.Dataset
     the error is too large. The errors are those of `v_along`, or else `v_error`.
 
     Only on a flow line is this the strain rate along the flow; elsewhere it is that along the
-    line. Strain in the other directions does not show.
+    line, and where the line bends `v_along` changes with its direction alone. Strain in the other
+    directions does not show.
 
     References
     ----------

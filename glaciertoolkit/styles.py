@@ -32,6 +32,12 @@ SEQUENTIAL = "viridis"
 DIVERGING = "coolwarm"  # its centre is grey: zero motion stays distinct from a missing post
 STABLE_COLOUR, OTHER_COLOUR, SELECTED_COLOUR = "#8c6d31", "#1f6fb4", "#d55e00"
 
+LINE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#4D4D4D")
+"""Okabe and Ito's colours, which all can tell apart, without the yellow that white swallows."""
+
+LINE_DASHES = ("solid", "dashed", "dotted", "dotdash", "dashdot")
+"""Of curves in one colour, as many as can be told apart."""
+
 SHORT_LABELS = {
     "v": "speed",
     "vx": "velocity along x",
@@ -71,14 +77,25 @@ SHORT_LABELS = {
     "deformation_speed": "deformation speed",
     "v_along": "velocity along the line",
     "v_across": "velocity across the line",
-    "strain_rate": "strain rate along the line",
+    "strain_rate": "strain rate",
     "thickness": "ice thickness",
 }
 CENTRED = frozenset(
     f"{axis}{kind}"
     for axis in ("dx", "dy")
     for kind in ("", "_deformation", "_topography", "_holdout", "_streaks", "_geometry")
-) | {"vx", "vy", "other_vx", "other_vy", "v_difference", "vx_difference", "vy_difference"}
+) | {
+    "vx",
+    "vy",
+    "v_along",
+    "v_across",
+    "strain_rate",
+    "other_vx",
+    "other_vy",
+    "v_difference",
+    "vx_difference",
+    "vy_difference",
+}
 CYCLIC = frozenset({"direction", "aspect"})
 
 
@@ -131,6 +148,7 @@ def pretty_units(units: str) -> str:
     marks = {
         "1": "",
         "degree": "°",
+        "degC": "°C",
         "pixel": "px",
         "m2": "m²",
         "km2": "km²",

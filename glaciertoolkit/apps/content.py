@@ -240,7 +240,7 @@ def _outlines(ds: xr.Dataset, outlines: Any, notes: list[str]) -> gpd.GeoDataFra
         return None
 
 
-def _maps(maps: Iterable[Any], notes: list[str]) -> tuple[xr.Dataset, ...]:
+def maps_of(maps: Iterable[Any], notes: list[str]) -> tuple[xr.Dataset, ...]:
     """Maps of other dates, oldest first."""
     found = []
     given = [maps] if isinstance(maps, xr.Dataset | str | os.PathLike) else maps
@@ -334,7 +334,7 @@ def gather(
     layers = {labels[name]: name for name in present}
     places = {"stations": stations, "catalog": catalog}
     return Content(
-        shown, layers, sample, sample_step, overview, overview_step, table, _maps(maps, notes),
+        shown, layers, sample, sample_step, overview, overview_step, table, maps_of(maps, notes),
         places, tuple(notes), spool,
     )  # fmt: skip
 

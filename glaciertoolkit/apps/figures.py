@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,15 @@ def raster(image: Array, x: npt.NDArray[Any], y: npt.NDArray[Any]) -> dict[str, 
         low, high = sorted((float(at[0]), float(at[-1])))
         out[name], out[size] = [low - step / 2], [high - low + step]
     return out
+
+
+@functools.cache
+def palette(name: str) -> list[str]:
+    """The 256 colours of a colour map, as Bokeh wants them."""
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    return [to_hex(colour) for colour in colormaps[name](np.linspace(0, 1, 256))]
 
 
 def bokeh_figure(title: str, height: int, xlabel: str, ylabel: str, *, aspect: bool = False) -> Any:

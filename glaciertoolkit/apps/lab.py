@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import html
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,14 +15,12 @@ from glaciertoolkit import maps
 from glaciertoolkit.apps.lab_answer import Answer, Bench
 from glaciertoolkit.apps.lab_images import Overview, first_place, overview
 from glaciertoolkit.apps.lab_view import WIDE, LabView
-from glaciertoolkit.apps.off_the_loop import OffTheLoop, in_turn, session
+from glaciertoolkit.apps.off_the_loop import OffTheLoop, Views, session
 from glaciertoolkit.conventions import validate
 from glaciertoolkit.errors import GlacierToolkitError, ParameterError
 from glaciertoolkit.tracking.parameters import METHODS, PREFILTERS
 from glaciertoolkit.tracking.track import parameters_of
 
-KEPT_VIEWS = 4
-"""Views that follow; a notebook makes one each time the lab is shown."""
 QUIET = 350
 """Milliseconds after an answer before the offsets around the place are computed."""
 FALSE_ALARMS = [0.0001, 0.001, 0.01, 0.1, 1.0]
@@ -103,7 +100,7 @@ class TrackingLab(pn.viewable.Viewer):
         pn.viewable.Viewer.__init__(
             self, x=place[0] if x is None else x, y=place[1] if y is None else y, **start
         )
-        self._views: list[LabView] = []
+        self._views: Views[LabView] = Views()
         self._roots: list[pn.Column] = []
         self._loop = OffTheLoop("tracking-lab")
         self._asked = self._busy = False
@@ -190,16 +187,11 @@ class TrackingLab(pn.viewable.Viewer):
 
     @param.depends("answer", watch=True)
     def _follow(self) -> None:
-        self._on_views(lambda view: view.show(self.answer, self.code))
+        self._views.draw(lambda view: view.show(self.answer, self.code))
 
     @param.depends("around", watch=True)
     def _follow_around(self) -> None:
-        self._on_views(lambda view: view.show_around(self.around))
-
-    def _on_views(self, draw: Callable[[LabView], None]) -> None:
-        """Draw on all views, each in the turn of its own document."""
-        for view in getattr(self, "_views", ()):
-            in_turn(view.document, functools.partial(draw, view))
+        self._views.draw(lambda view: view.show_around(self.around))
 
     def _clicked(self, event: Any) -> None:
         try:
@@ -243,13 +235,13 @@ class TrackingLab(pn.viewable.Viewer):
     # ---- the page
     def __panel__(self) -> pn.viewable.Viewable:
         root = pn.Column(*self._page(), **WIDE)
-        self._roots = [*self._roots, root][-KEPT_VIEWS:]
+        self._roots = [*self._roots, root][-Views.KEPT :]
         return root
 
     def _page(self) -> list[Any]:
         view = LabView(self.overview, _names(self.bench.pair))
         view.clicked.param.watch(self._clicked, "value")
-        self._views = [*self._views, view][-KEPT_VIEWS:]
+        self._views.add(view)
         view.show(self.answer, self.code)
         view.show_around(self.around)
         if self.around is None:

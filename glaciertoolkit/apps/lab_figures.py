@@ -3,14 +3,13 @@ the browser's own work."""
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from glaciertoolkit.apps.figures import bokeh_figure, follow, kilometres, raster, source
+from glaciertoolkit.apps.figures import bokeh_figure, follow, kilometres, palette, raster, source
 from glaciertoolkit.apps.lab_images import Overview, grey_limits
 from glaciertoolkit.conventions import DOUBTFUL
 from glaciertoolkit.maps import axis_names, map_axes
@@ -296,7 +295,7 @@ class LabFigures:
         mapper.update(low=low, high=high)
         if turns != self._turns:  # colours take long to be checked and sent
             self._turns = turns
-            mapper.palette = _palette(cyclic=turns)
+            mapper.palette = palette("twilight" if turns else "gray")
             what = "directions of its gradient" if turns else "filtered"
             self.patch.title.text = f"template, {what}"
         for name, variable in (("patch", "template"), ("matched", "matched")):
@@ -349,19 +348,6 @@ class LabFigures:
         ends = {"x1": (x + scale * dx)[good], "y1": (y + scale * dy)[good]}
         self._put("vectors", {"x0": x[good], "y0": y[good], **ends})
         return scale
-
-
-@functools.cache
-def _palette(*, cyclic: bool) -> list[str]:
-    """Greys, or for directions the colours of a circle."""
-    from bokeh.palettes import Greys256
-
-    if not cyclic:
-        return list(Greys256)
-    from matplotlib import colormaps
-    from matplotlib.colors import to_hex
-
-    return [to_hex(colour) for colour in colormaps["twilight"](np.linspace(0, 1, 256))]
 
 
 def _round_number(value: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import panel as pn
 
@@ -43,3 +43,40 @@ class OffTheLoop:
             document.add_next_tick_callback(functools.partial(then, future.result()))
 
         self._pool.submit(work).add_done_callback(done)
+
+
+class View(Protocol):
+    """What one page or cell shows of an app."""
+
+    @property
+    def document(self) -> Any:
+        """The Bokeh document that shows it, if any does."""
+
+
+V = TypeVar("V", bound=View)
+
+
+class Views(Generic[V]):
+    """The views of one app that follow it; a notebook makes one each time the app is shown."""
+
+    KEPT = 4
+
+    def __init__(self) -> None:
+        self._views: list[V] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._views)
+
+    def add(self, view: V) -> V:
+        """Let a view follow, too; the oldest of many no longer does."""
+        self._views = [*self._views, view][-self.KEPT :]
+        return view
+
+    def clear(self) -> None:
+        """Let no view follow."""
+        self._views = []
+
+    def draw(self, draw: Callable[[V], Any]) -> None:
+        """Draw on all views, each in the turn of its own document."""
+        for view in self._views:
+            in_turn(view.document, functools.partial(draw, view))

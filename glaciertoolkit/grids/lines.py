@@ -1,15 +1,16 @@
-"""One line (a profile, a centreline) in the coordinates of a velocity grid."""
+"""Lines (a profile, centrelines) in the coordinates of a velocity grid."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from glaciertoolkit.errors import FileError, GridError, InputError
+from glaciertoolkit.errors import FileError, GridError, InputError, reason
 from glaciertoolkit.grids.posts import Grid, crs_of
 from glaciertoolkit.grids.vectors import DEGREE, LONGEST_EDGE
 
@@ -72,14 +73,95 @@ def read_line(line: Line, like: Grid) -> Any:
     return shapely.LineString(points[distinct])
 
 
+def read_lines(lines: Any, like: Grid) -> dict[str, Any]:
+    """Every line that is given, by its name, in the coordinates of a grid.
+
+    Parameters
+    ----------
+    lines : mapping of str to line, or sequence of lines, or a line, GeoDataFrame or path
+        Each line as for `read_line`. Of a table or file every row is one; its name is that in
+        the column ``name``, where there is one.
+    like : xarray.Dataset or xarray.DataArray
+        The grid.
+
+    Returns
+    -------
+    dict of str to shapely.LineString
+        Names are made where there are none, and made different where they are the same.
+
+    Raises
+    ------
+    InputError
+        Nothing that is a line.
+    GridError, FileError
+        As `read_line`.
+
+    Examples
+    --------
+    >>> import geopandas, shapely, xarray as xr
+    >>> grid = xr.Dataset(coords={"y": [10.0, 0.0], "x": [0.0, 10.0]})
+    >>> shapes = [shapely.LineString([(0, 0), (3, 4)]), shapely.LineString([(0, 0), (0, 2)])]
+    >>> table = geopandas.GeoDataFrame({"name": ["trunk", ""]}, geometry=shapes)
+    >>> {name: line.length for name, line in read_lines(table, grid).items()}
+    {'trunk': 5.0, 'Line 2': 2.0}
+    """
+    import geopandas as gpd
+
+    if isinstance(lines, str | os.PathLike):
+        lines = _read(Path(lines))
+    if isinstance(lines, gpd.GeoSeries):
+        lines = gpd.GeoDataFrame(geometry=lines)
+    if isinstance(lines, gpd.GeoDataFrame):
+        given = _rows(lines)
+    elif isinstance(lines, Mapping):
+        given = [(str(name), line) for name, line in lines.items()]
+    else:
+        given = [("", line) for line in (lines if _several(lines) else [lines])]
+    found: dict[str, Any] = {}
+    for number, (name, line) in enumerate(given, 1):
+        name = name.strip() or f"Line {number}"
+        while name in found:
+            name += "'"
+        found[name] = read_line(line, like)
+    return found
+
+
+def _several(lines: Any) -> bool:
+    """Whether this is a sequence of lines, and not one of points."""
+    import geopandas as gpd
+    import shapely
+
+    kinds = (shapely.Geometry, gpd.GeoSeries, gpd.GeoDataFrame, str, os.PathLike)
+    if isinstance(lines, shapely.Geometry) or not isinstance(lines, Sequence) or not len(lines):
+        return False
+    if isinstance(lines[0], kinds):
+        return True
+    return np.ndim(lines[0]) == 2
+
+
+def _rows(table: Any) -> list[tuple[str, Any]]:
+    """Name and line of each row that holds one."""
+    kinds = ("LineString", "MultiLineString")
+    lines = table[table.geometry.geom_type.isin(kinds) & ~table.geometry.is_empty]
+    if not len(lines):
+        held = sorted({str(kind) for kind in table.geometry.geom_type.dropna()}) or ["nothing"]
+        raise InputError(f"there is no line in it, only {', '.join(held)}; draw and save one.")
+    column = next((c for c in lines.columns if str(c).lower() == "name"), None)
+    names = [""] * len(lines) if column is None else lines[column].fillna("").astype(str)
+    return [(name, lines.iloc[[i]].geometry) for i, name in enumerate(names)]
+
+
 def _read(path: Path) -> Any:
     import geopandas as gpd
-    from pyogrio.errors import DataSourceError
+    from pyogrio.errors import DataLayerError, DataSourceError
 
     try:
-        return gpd.read_file(path, engine="pyogrio")
-    except DataSourceError as error:
-        raise FileError(f"the line cannot be read: {error}") from error
+        found = gpd.read_file(path, engine="pyogrio")
+    except (DataSourceError, DataLayerError, UnicodeError, ValueError) as error:
+        raise FileError(f"the line cannot be read: {reason(error)}.") from error
+    if not isinstance(found, gpd.GeoDataFrame):
+        raise FileError(f"the line cannot be read: {path.name} is a table without any geometry.")
+    return found
 
 
 def _projected(lines: Any, like: Grid) -> Any:
