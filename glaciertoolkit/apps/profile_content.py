@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ import xarray as xr
 from glaciertoolkit.apps.content import TERRAIN, Content, gather, maps_of
 from glaciertoolkit.apps.spool import Spool
 from glaciertoolkit.conventions import describe, in_radar_geometry
-from glaciertoolkit.errors import GlacierToolkitError
+from glaciertoolkit.errors import GlacierToolkitError, GlacierToolkitWarning
 from glaciertoolkit.grids import grid_spacing
 
 WHAT = "the profile inspector"
@@ -181,7 +182,10 @@ def _with_stress(
         notes.append("The driving stress is left out: it needs an elevation model too (dem=...).")
         return ds
     try:
-        return ds.assign(_stress(ds, thickness, dem, outlines))
+        with warnings.catch_warnings():
+            # That a thickness is known on the ice only is as it should be.
+            warnings.simplefilter("ignore", GlacierToolkitWarning)
+            return ds.assign(_stress(ds, thickness, dem, outlines))
     except GlacierToolkitError as error:
         notes.append(f"The driving stress is left out: {error}")
         return ds

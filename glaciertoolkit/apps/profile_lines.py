@@ -98,7 +98,7 @@ def uploaded(data: bytes, name: str, ds: xr.Dataset) -> dict[str, Any]:
             "(a shapefile as .zip)."
         )
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"lines{ending}"
+        path = Path(folder) / Path(name).name
         path.write_bytes(data)
         return placed(path, ds)
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from glaciertoolkit.errors import FileError, GridError, InputError, reason
+from glaciertoolkit.errors import FileError, GridError, InputError
 from glaciertoolkit.grids.posts import Grid, crs_of
 from glaciertoolkit.grids.vectors import DEGREE, LONGEST_EDGE
 
@@ -80,7 +80,8 @@ def read_lines(lines: Any, like: Grid) -> dict[str, Any]:
     ----------
     lines : mapping of str to line, or sequence of lines, or a line, GeoDataFrame or path
         Each line as for `read_line`. Of a table or file every row is one; its name is that in
-        the column ``name``, where there is one.
+        the column ``name``, where there is one; of several, those that are too far away for the
+        CRS of the grid are left out.
     like : xarray.Dataset or xarray.DataArray
         The grid.
 
@@ -118,11 +119,17 @@ def read_lines(lines: Any, like: Grid) -> dict[str, Any]:
     else:
         given = [("", line) for line in (lines if _several(lines) else [lines])]
     found: dict[str, Any] = {}
+    failed: GridError | None = None
     for number, (name, line) in enumerate(given, 1):
         name = name.strip() or f"Line {number}"
         while name in found:
             name += "'"
-        found[name] = read_line(line, like)
+        try:
+            found[name] = read_line(line, like)
+        except GridError as error:
+            failed = error
+    if failed is not None and not found:
+        raise failed
     return found
 
 
@@ -158,7 +165,8 @@ def _read(path: Path) -> Any:
     try:
         found = gpd.read_file(path, engine="pyogrio")
     except (DataSourceError, DataLayerError, UnicodeError, ValueError) as error:
-        raise FileError(f"the line cannot be read: {reason(error)}.") from error
+        what = "damaged, or no file with lines" if path.exists() else "missing"
+        raise FileError(f"the line cannot be read: {path.name} is {what}.") from error
     if not isinstance(found, gpd.GeoDataFrame):
         raise FileError(f"the line cannot be read: {path.name} is a table without any geometry.")
     return found
@@ -182,7 +190,13 @@ def _projected(lines: Any, like: Grid) -> Any:
         return lines.iloc[0]
     edge = LONGEST_EDGE / (DEGREE if lines.crs.is_geographic else 1.0)
     dense = type(lines)(shapely.segmentize(lines.to_numpy(), edge), crs=lines.crs)
-    return dense.to_crs(CRS.from_wkt(crs.to_wkt())).iloc[0]
+    moved = dense.to_crs(CRS.from_wkt(crs.to_wkt())).iloc[0]
+    if not np.isfinite(shapely.get_coordinates(moved)).all():
+        raise GridError(
+            "the line lies outside the map, so far that it has no coordinates in its CRS; choose "
+            "one of the same place."
+        )
+    return moved
 
 
 def _from_pairs(pairs: Any) -> Any:
