@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -38,9 +39,13 @@ class OffTheLoop:
         if document is None:
             then(work())
             return
+        loop = asyncio.get_running_loop()
 
         def done(future: Future[Any]) -> None:
-            document.add_next_tick_callback(functools.partial(then, future.result()))
+            # Not the document itself from this thread: while Panel holds its events back, one that
+            # another thread adds can get lost, and nobody would ever hear of the answer.
+            then_ = functools.partial(then, future.result())
+            loop.call_soon_threadsafe(document.add_next_tick_callback, then_)
 
         self._pool.submit(work).add_done_callback(done)
 

@@ -77,8 +77,9 @@ class ProfileState(pn.viewable.Viewer):
                 self.lines = (DrawnLine("Line 1", LINE_COLOURS[0], tuple(x), tuple(y)),)
             else:
                 self.lines = self._coloured((), given)
+        # At once: a page opens with its curves.
+        self._receive(self.reader.answer(self.question))
         self._ready = True
-        self._ask()
 
     # ---- the answer
     @property
