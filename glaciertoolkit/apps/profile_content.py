@@ -107,7 +107,9 @@ def gather_profile(
     with_dem = "elevation" in shown
     used = (dem if dem is not None else shown["elevation"]) if with_dem else None
     given_maps = _held(maps_of(maps, notes), content.spool)
-    notes = [*content.notes, *notes, *_missing(ds, shown, covered, given_maps)]
+    notes = [*content.notes, *notes, *_missing(shown, covered, given_maps)]
+    if thickness is None and "driving_stress" not in shown:
+        notes.append("No ice thickness was given: there is no driving stress (thickness=...).")
     return ProfileContent(
         content,
         _dated([shown[names], *given_maps]),
@@ -120,17 +122,15 @@ def gather_profile(
 
 
 def _missing(
-    ds: xr.Dataset, shown: xr.Dataset, covariates: tuple[str, ...], maps: tuple[xr.Dataset, ...]
+    shown: xr.Dataset, covariates: tuple[str, ...], maps: tuple[xr.Dataset, ...]
 ) -> list[str]:
     """What was not given, and how it is given."""
     notes = []
-    if in_radar_geometry(ds):
+    if in_radar_geometry(shown):
         notes.append(
             "This is radar geometry: distances are those over slant range and azimuth, and lines "
             "have no longitude and latitude; to_map() brings it onto a map."
         )
-    if "driving_stress" not in shown:
-        notes.append("No ice thickness was given: there is no driving stress (thickness=...).")
     if not covariates:
         notes.append("No climate was given: there is no curve of it (covariates={...}).")
     if not maps:

@@ -53,7 +53,8 @@ const show = (d) => {
   const shown = panels.filter((panel) => panel.name === 'shown')
   const titles = shown.map((panel) => {
     const [name, unit] = panel.tags
-    return cell(name + (unit ? `<br>(${unit})` : ''), 'text-align:right;color:#555')
+    const unit_ = unit ? `<br><span style="white-space:nowrap">(${unit})</span>` : ''
+    return cell(name + unit_, 'text-align:right;color:#555')
   })
   const rows = curves.data.line.map((line, i) => {
     const dash = {solid: '', dashed: '7,4', dotted: '2,3', dotdash: '2,3,7,3',
@@ -203,8 +204,8 @@ class ProfileCurves:
             rows, patches = _columns(answer.curves, panel, dashes)
             data.data, band.data = rows, patches
             some = any(np.isfinite(ys).any() for ys in rows["ys"])
-            data.name = "shown" if some or panel is panels[0] else "hidden"
-            if not some and panel is not panels[0]:
+            data.name = "shown" if some else "hidden"
+            if not some:
                 empty.append(panel.variable)
         self.curves.data = {
             "line": [curve.line.name for curve in answer.curves],

@@ -69,13 +69,13 @@ class ProfileMap:
         from bokeh.models import LinearColorMapper
         from bokeh.models.annotations import ColorBar
 
-        self.mapper = LinearColorMapper(palette=palette("viridis"), low=0, high=1,
-                                        nan_color="#00000000")  # fmt: skip
-        grey = LinearColorMapper(palette=palette("gray"), low=0, high=1, nan_color="#00000000")
-        self.grey = grey
-        place = ("image", "x", "y", "dw", "dh")
-        self.relief = self.figure.image(*place, source=self.shade, color_mapper=grey)
-        alpha = 0.7 if self.content.shade is not None else 1.0
+        clear: dict[str, Any] = {"low": 0, "high": 1, "nan_color": "#00000000"}
+        self.mapper = LinearColorMapper(palette=palette("viridis"), **clear)
+        place, alpha = ("image", "x", "y", "dw", "dh"), 1.0
+        if self.content.shade is not None:
+            self.grey = LinearColorMapper(palette=palette("gray"), **clear)
+            self.relief = self.figure.image(*place, source=self.shade, color_mapper=self.grey)
+            alpha = 0.7
         self.figure.image(*place, source=self.image, color_mapper=self.mapper, global_alpha=alpha)
         self.figure.add_layout(ColorBar(color_mapper=self.mapper, width=10, padding=4), "right")
 
@@ -135,7 +135,7 @@ class ProfileMap:
             dark, bright = colour_limits(content.overview["hillshade"].values)
             self.grey.update(low=2 * dark - bright, high=bright)
             self.shade.data = _picture(part["hillshade"])
-        self.relief.visible = relief and content.shade is not None
+            self.relief.visible = relief
 
     def look_at(self, x_range: tuple[float, float], y_range: tuple[float, float]) -> bool:
         """Turn to a part of the map; whether other posts have to be drawn for it."""

@@ -124,15 +124,24 @@ class ProfileView:
             return
         active = state.line.name if state.line is not None else ""
         empty = self.curves.show(state.answer, state.curve, active)
-        for panel, pane in zip(self.curves.below, self.panes[1:], strict=True):
-            pane.visible = panel.variable not in empty
-        labels = [label_of(state.gathered, name)[0] for name in empty]
-        many = "Not shown, as there is no value along these lines: " + ", ".join(labels) + "."
-        if "strain_rate" in empty and state.answer.curves:
-            many += f" A strain rate needs a line longer than {state.length:g} m."
-        self.left_out.object = sentence(many, "left-out") if empty else ""
+        names = [state.curve, *(panel.variable for panel in self.curves.below)]
+        for name, pane in zip(names, self.panes, strict=True):
+            pane.visible = name not in empty
+        self.left_out.object = sentence(self._left_out(empty), "left-out")
         self.code.object = _code(code_of(state.gathered, state.answer))
         self._push(self.chart, self.readout, *self.panes)
+
+    def _left_out(self, empty: list[str]) -> str:
+        """What is not shown, and why."""
+        if not self.state.answer.curves:
+            return "There is no curve yet: draw a line on the map, or pick a flow line."
+        if not empty:
+            return ""
+        labels = ", ".join(label_of(self.state.gathered, name)[0] for name in empty)
+        said = f"Not shown, as there is no value along these lines: {labels}."
+        if "strain_rate" in empty:
+            said += f" A strain rate needs a line longer than {self.state.length:g} m."
+        return said
 
     def show_sentence(self) -> None:
         """Say what is wrong at the moment."""

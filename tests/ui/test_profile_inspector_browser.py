@@ -217,7 +217,33 @@ def test_several_lines_and_a_flow_line(window: Any, scene: xr.Dataset, tmp_path:
     drawn = window.drawn(MAP, "Scatter")[0]
     window.until(lambda: window.drawn(MAP, "Scatter")[0]["x"] == list(view.lines[0].x))
     assert len(drawn["x"]) in (3, len(view.lines[1].x))
+    window.click_map(*LINE[1])  # chooses the point that is there
+    assert len(view.lines[0].x) == 3
+    page.keyboard.press("Backspace")
+    window.until(lambda: view.lines[0].points == [LINE[0], LINE[2]])
     window.screenshot(tmp_path / "profile_lines.png")
+    assert window.errors == []
+
+
+def test_zooming_in_shows_posts_that_were_left_out(
+    window: Any, scene: xr.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("glaciertoolkit.apps.content.VIEW_POSTS", 3000)
+    window.show(ProfileInspector(scene, lines=LineString(LINE)), 3)
+    assert window.figures()[MAP]["title"] == "speed (m yr⁻¹), one of 3 by 3 posts shown"
+    frame = window.figures()[MAP]
+    window.page.mouse.move(frame["x"] + frame["w"] / 2, frame["y"] + frame["h"] / 2)
+    for _ in range(3):
+        window.page.mouse.wheel(0, -300)
+    window.until(lambda: window.figures()[MAP]["title"] == "speed (m yr⁻¹)")
+
+    def fits() -> bool:
+        """The picture holds all posts that are in sight, and hardly another."""
+        shape, frame = window.images(MAP)[-1]["shape"], window.figures()[MAP]
+        seen = [abs(frame[axis][1] - frame[axis][0]) / POST for axis in ("yr", "xr")]
+        return all(0 <= n - k <= 5 for n, k in zip(shape, seen, strict=True))
+
+    window.until(fits)
     assert window.errors == []
 
 
@@ -321,11 +347,13 @@ def test_bad_input_is_a_sentence_in_the_page(
         window.click_map(*place)
         window.until(lambda n=number: len(view.line.x) == n)
     window.until(lambda: "No post along this line has a value" in window.text())
-    window.until(lambda: "Not shown, as there is no value along these lines" in window.text())
+    window.until(lambda: "Not shown, as there is no value along these lines: speed, strain rate"
+                 in window.text())  # fmt: skip
     for button in ("CSV", "GeoJSON"):
         assert window.saved(button, tmp_path).stat().st_size > 0
     page.get_by_text("Delete line", exact=True).click()
     window.until(lambda: view.line.x == ())
+    window.until(lambda: "There is no curve yet" in window.text())
     assert window.saved("CSV", tmp_path).name == "why_there_is_no_file.txt"
     window.until(lambda: "There is no curve to save" in window.text())
     assert "Traceback" not in window.text()
