@@ -1,6 +1,6 @@
 """How quick the profile inspector is on a large product, measured in a headless Chromium.
 
-    python benchmarks/profile.py --size 5000
+    python benchmarks/profile_inspector.py --size 5000
 
 Writes a product of size x size posts (or takes the one in --folder), serves it as
 ``glaciertoolkit profile`` does, in a process of its own, and prints: the time to the first view of
