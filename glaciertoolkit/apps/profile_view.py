@@ -20,7 +20,7 @@ clearTimeout(window[timer])
 const ends = [cb_obj.x0, cb_obj.x1, cb_obj.y0, cb_obj.y1]
 window[timer] = setTimeout(() => { seen.value = JSON.stringify(ends) }, 150)
 """
-COPY = "navigator.clipboard.writeText(text.text_content ?? '').catch(() => {})"
+COPY = "navigator.clipboard?.writeText(code.value).catch(() => {})"
 
 
 class ProfileView:
@@ -52,6 +52,7 @@ class ProfileView:
         self.status = plain("")
         self.left_out = plain("")
         self.code = pn.pane.HTML("", **WIDE)
+        self.plain_code = pn.widgets.TextAreaInput(visible=False, max_length=10_000_000)
         self._edited = False
         self.drawn.param.watch(self._draw, "value")
         self.picked.param.watch(self._pick, "value")
@@ -128,7 +129,8 @@ class ProfileView:
         for name, pane in zip(names, self.panes, strict=True):
             pane.visible = name not in empty
         self.left_out.object = sentence(self._left_out(empty), "left-out")
-        self.code.object = _code(code_of(state.gathered, state.answer))
+        code = code_of(state.gathered, state.answer)
+        self.code.object, self.plain_code.value = _code(code), code
         self._push(self.chart, self.readout, *self.panes)
 
     def _left_out(self, empty: list[str]) -> str:
@@ -157,7 +159,12 @@ class ProfileView:
         """The map, the values at the cursor, and the code."""
         map_ = pn.FlexBox(shaped(self.state.gathered.content, self.chart), flex_wrap="wrap", **WIDE)
         hidden = pn.Row(self.drawn, self.picked, self.seen, height=0, margin=0)
-        code = pn.Card(self.code, title="The same in code", collapsed=True, margin=(5, 5), **WIDE)
+        copy = pn.widgets.Button(label="Copy", width=80)
+        copy.js_on_click(args={"code": self.plain_code}, code=COPY)
+        code = pn.Card(
+            self.code, copy, self.plain_code, title="The same in code", collapsed=True, margin=5,
+            **WIDE,
+        )  # fmt: skip
         return pn.Column(
             self.status, map_, hidden, self.readout, code,
             styles={

@@ -16,6 +16,7 @@ from velocity_scene import elevation_model, outlines_table, velocity_scene
 
 import glaciertoolkit as gt
 from glaciertoolkit.apps.profile_content import ProfileContent, gather_profile
+from glaciertoolkit.apps.profile_exports import code_of
 from glaciertoolkit.apps.profile_inspector import ProfileInspector
 
 pytestmark = [
@@ -165,6 +166,10 @@ def test_clicks_drags_and_the_band_give_what_profile_returns(
         window.until(lambda f=figure, v=variable: agrees(window, f, 0, band, v))
     window.page.get_by_text("The same in code").click()
     window.until(lambda: f"width={view.width:g}, dem=dem)" in window.text())
+    window.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    window.page.get_by_text("Copy", exact=True).click()
+    copied = "() => navigator.clipboard.readText()"
+    window.until(lambda: window.page.evaluate(copied) == code_of(full, view.answer))
     window.slide("Strain rate over", 0.8)
     window.until(lambda: view.length > 1000)
     rate = gt.strain_rate(gt.profile(full.ds, view.line.points, width=view.width),
