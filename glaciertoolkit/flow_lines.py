@@ -37,6 +37,7 @@ def flow_line(
     slowest: float | None = None,
     both: bool = True,
     max_length: float | None = None,
+    gap: float = 0.0,
 ) -> shapely.LineString:
     """Follow the motion from a place, down and up the flow.
 
@@ -57,6 +58,9 @@ def flow_line(
         Go up the flow too; False begins the line at the place.
     max_length : float, optional
         Metres from the place, each way, at most.
+    gap : float
+        Metres of missing values that the line crosses, straight on in its last direction. By
+        default it ends at the first one.
 
     Returns
     -------
@@ -79,8 +83,8 @@ def flow_line(
     ``dx/ds = vx / |v|, dy/ds = vy / |v|``, integrated by Runge and Kutta's fourth-order method
     over components that are interpolated between the posts (bilinear). A missing post takes no
     part; where the nearest post is missing there is no value, as in `profile`. A line ends at its
-    last point before a hole or the edge of the map, or where it comes within half a step of
-    itself; one that comes back to the place is closed.
+    last point before a hole wider than `gap` or the edge of the map, or where it comes within half
+    a step of itself; one that comes back to the place is closed.
 
     The line is one of a single map: where the ice changes its direction, no ice has gone along it.
 
@@ -102,6 +106,8 @@ def flow_line(
     for name, value in (("step", step), ("max_length", max_length)):
         if value is not None and not (value > 0 and math.isfinite(value)):
             raise ParameterError(f"{name} must be positive metres; got {value!r}.")
+    if not 0 <= gap < math.inf:
+        raise ParameterError(f"gap must be metres, 0 or more; got {gap!r}.")
     if slowest is not None and not 0 <= slowest < math.inf:
         raise ParameterError(f"slowest must be a speed, 0 or more; got {slowest!r}.")
     if not (math.isfinite(x) and math.isfinite(y)):
@@ -111,10 +117,10 @@ def flow_line(
     _check(field, start, ds)
     step = step or float(min(grid_spacing(ds)))
     most = MOST_POINTS if max_length is None else min(int(max_length / step + 1e-9), MOST_POINTS)
-    down = _follow(field, start, step, most)
+    down = _follow(field, start, step, most, gap)
     up: list[Place] = []
     if both and (not down or down[-1] != start):
-        up = _follow(field, start, -step, most)
+        up = _follow(field, start, -step, most, gap)
     points = [*reversed(up), start, *down]
     if len(points) < 2:
         raise InputError(
@@ -146,17 +152,19 @@ def _check(field: _Field, start: Place, ds: xr.Dataset) -> None:
         )
 
 
-def _follow(field: _Field, start: Place, step: float, most: int) -> list[Place]:
+def _follow(field: _Field, start: Place, step: float, most: int, gap: float) -> list[Place]:
     """Points after `start`, with the motion for a positive step, against it for a negative one."""
     found: list[Place] = []
     seen = _Seen(start, abs(step) / 2)
     here = start
     while len(found) < most:
         following = _step(field, here, step)
-        if following is None:
-            break
-        motion = field.at(following)
-        if motion is None or not field.moves(motion):
+        motion = field.at(following) if following is not None else None
+        if motion is None or following is None:
+            following = _beyond(field, here, step, gap)
+            if following is None:
+                break
+        elif not field.moves(motion):
             break
         met = seen.meets(following)
         if met is not None:
@@ -167,6 +175,21 @@ def _follow(field: _Field, start: Place, step: float, most: int) -> list[Place]:
         found.append(following)
         here = following
     return found
+
+
+def _beyond(field: _Field, here: Place, step: float, gap: float) -> Place | None:
+    """The first place straight on with moving ice, no farther than a gap; None without one."""
+    motion = field.at(here)
+    if not gap or motion is None:
+        return None
+    length = math.hypot(motion[0], motion[1])
+    for number in range(1, int(gap / abs(step) + 1e-9) + 2):
+        way = number * step / length
+        place = here[0] + way * motion[0], here[1] + way * motion[1]
+        there = field.at(place)
+        if there is not None:
+            return place if field.moves(there) else None
+    return None
 
 
 def _step(field: _Field, place: Place, step: float) -> Place | None:

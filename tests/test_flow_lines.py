@@ -111,6 +111,24 @@ def test_a_hole_ends_it_and_a_single_missing_post_beside_it_does_not() -> None:
     assert beside[-1, 0] > 2400
 
 
+def test_a_gap_is_crossed_straight_on_if_it_is_not_too_wide() -> None:
+    ds = field(lambda _, y: -0.1 * y, lambda x, _: 0.1 * x)
+    rng = np.random.default_rng(4)
+    scattered = ds.where(xr.DataArray(rng.random((NY, NX)) > 0.05, dims=("y", "x")))
+    broken = gt.flow_line(scattered, *at(800, 30))
+    whole = gt.flow_line(scattered, *at(800, 30), gap=3 * POST)
+    assert broken.length < 0.7 * whole.length
+    assert whole.is_closed
+    np.testing.assert_allclose(np.hypot(*local(whole).T), 800, rtol=0.05)
+    east = field(lambda x, _: 50 + 0 * x, lambda x, _: 0 * x)
+    hole = east.where(abs(east.x - MIDDLE[0] - 600) > 110)  # five posts, 250 m from end to end
+    for gap, end in ((0, 450), (150, 450), (300, 2450)):
+        reached = local(gt.flow_line(hole, *at(0, 0), gap=gap))[-1, 0]
+        assert reached == pytest.approx(end, abs=POST)
+    with pytest.raises(ParameterError, match="gap must be metres"):
+        gt.flow_line(ds, *at(800, 0), gap=-1)
+
+
 def test_a_profile_takes_it_and_flows_along_it() -> None:
     ds = field(lambda x, _: 50 + 0.01 * x, lambda x, _: 10 + 0 * x)
     ds["v"] = np.hypot(ds.vx, ds.vy)

@@ -70,6 +70,11 @@ class ProfileContent:
         return self.dates[0].ds
 
     @property
+    def flow_gap(self) -> float:
+        """Metres of missing values that a flow line crosses: a few posts that a filter took."""
+        return 3 * self.spacing
+
+    @property
     def spacing(self) -> float:
         """Metres between the posts."""
         return float(min(grid_spacing(self.content.ds)))

@@ -162,7 +162,9 @@ def code_of(gathered: ProfileContent, answer: Answer) -> str:
         out.append(f"\n# {line.name}")
         if line.origin is not None:
             x, y = line.origin
-            out.append(f"{name} = velocity.glacier.flow_line({x!r}, {y!r})")
+            out.append(
+                f"{name} = velocity.glacier.flow_line({x!r}, {y!r}, gap={gathered.flow_gap:g})"
+            )
         else:
             out.append(f"{name} = [{', '.join(f'({x!r}, {y!r})' for x, y in line.points)}]")
         for k, dated in enumerate(gathered.dates):

@@ -175,7 +175,7 @@ class ProfileState(pn.viewable.Viewer):
 
         def follow() -> Any:
             try:
-                return flow_line(self.gathered.ds, x, y)
+                return flow_line(self.gathered.ds, x, y, gap=self.gathered.flow_gap)
             except GlacierToolkitError as error:
                 return str(error)
 

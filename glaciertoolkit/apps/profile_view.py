@@ -110,7 +110,9 @@ class ProfileView:
     def show_lines(self) -> None:
         """Draw the lines on the map."""
         state = self.state
-        self.map.show_lines(state.lines, state.active, edited=self._edited)
+        # On a server Bokeh keeps both sides the same; in a notebook Python hears of it here only.
+        known = self.document is not None and self.document.session_context is not None
+        self.map.show_lines(state.lines, state.active, edited=self._edited and known)
         self._push(self.chart)
 
     def show_mode(self) -> None:

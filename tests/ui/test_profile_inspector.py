@@ -174,7 +174,7 @@ def test_a_flow_line_becomes_a_line(scene: xr.Dataset) -> None:
     x, y = at((70.5, 58.5))[0]
     view.pick(x, y)
     assert view.line.name == "Flow line 1"
-    assert view.line.points == list(gt.flow_line(scene, x, y).coords)
+    assert view.line.points == list(gt.flow_line(scene, x, y, gap=144).coords)
     view.pick(*at((75, 3))[0])
     assert view.sentence.startswith("The ice at x 483600, y 3099856 is too slow")
     view.pick(0, 0)
@@ -345,7 +345,7 @@ def test_the_code_gives_the_same(scene: xr.Dataset, beside: dict[str, Any]) -> N
     view.pick(*at((70.5, 58.5))[0])
     view.width = 96
     code = code_of(view.gathered, view.answer)
-    assert "velocity.glacier.flow_line(483384.0, 3097192.0)" in code
+    assert "velocity.glacier.flow_line(483384.0, 3097192.0, gap=144)" in code
     given = {**beside, "velocity": scene, "temperature": beside["covariates"]["temperature"]}
     exec(code, given)
     for name, curve in zip(("along_1", "along_1_2", "along_2"), view.answer.curves, strict=False):

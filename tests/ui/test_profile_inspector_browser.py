@@ -209,7 +209,7 @@ def test_several_lines_and_a_flow_line(window: Any, scene: xr.Dataset, tmp_path:
     x, y = at((60.5, 55.5))[0]
     window.click_map(x, y)
     window.until(lambda: view.line.name == "Flow line 1")
-    assert view.line.points == list(gt.flow_line(scene, *view.line.origin).coords)
+    assert view.line.points == list(gt.flow_line(scene, *view.line.origin, gap=3 * POST).coords)
     np.testing.assert_allclose(view.line.origin, (x, y), atol=POST)
     window.until(lambda: agrees(window, SPEED, 1, read(view), "v"))
     assert len(view.lines[0].x) == 3  # the click has added no point
