@@ -3,11 +3,12 @@
     python benchmarks/profile_inspector.py --size 5000
 
 Writes a product of size x size posts (or takes the one in --folder), serves it as
-``glaciertoolkit profile`` does, in a process of its own, and prints: the time to the first view of
-a warm server; of a click that adds a point, of a drag that moves one, of the slider of the band
-width, each until the curves are painted; and of the mouse on a curve until the cursor is (all as
-medians, from the event in the browser), and the largest memory of the server. `--thickness` adds
-an ice thickness, and so the driving stress, and `--maps` a second date.
+``glaciertoolkit profile`` does, in a process of its own, with a line of --kilometres in its
+middle, zooms in on that, and prints: the time to the first view of a warm server; of a click that
+adds a point, of a drag that moves one, of the slider of the band width, each until the curves are
+painted; and of the mouse on a curve until the cursor is (all as medians, from the event in the
+browser), the points of the line, and the largest memory of the server. `--thickness` adds an ice
+thickness, and so the driving stress, and `--maps` a second date.
 """
 
 from __future__ import annotations
@@ -64,6 +65,19 @@ def thickness(size: int, folder: Path) -> Path:
     return path
 
 
+def line(size: int, kilometres: float, folder: Path) -> Path:
+    """A line of three points in the middle of the map, as a file."""
+    import geopandas as gpd
+    from shapely import LineString
+
+    half, reach = 48.0 * size / 2, 500 * kilometres
+    ends = [(k * 0.8 * reach, -k * 0.6 * reach) for k in (-1, 0, 1)]
+    shape = LineString([(480_000 + half + x, 3_100_000 - half + y) for x, y in ends])
+    path = folder / "line.geojson"
+    gpd.GeoDataFrame(geometry=[shape], crs=32645).to_crs(4326).to_file(path)
+    return path
+
+
 def serve(folder: Path, options: list[str]) -> tuple[subprocess.Popen[str], str, float]:
     """The server in a process of its own, its address, and the seconds until it was there."""
     return reached([sys.executable, "-m", "glaciertoolkit.cli", "profile", str(folder),
@@ -96,16 +110,20 @@ def measure(page: Any, url: str, repeats: int, figures: int) -> dict[str, list[f
                               "band width (ms)", "cursor (ms)")
     }  # fmt: skip
     click, drag, band, cursor = parts.values()
-    # Apart from each other, and from where the first line is: a click on a point only chooses it.
+    page.mouse.move(*at(page, 0, 0.5, 0.5))
+    for _ in range(3):  # each halves what is in sight
+        page.mouse.wheel(0, -300)
+        page.wait_for_timeout(700)
+    # Apart from each other, and from where the line is: a click on a point only chooses it.
     shares = np.linspace(0, 1, repeats)
-    places = np.column_stack([0.3 + 0.1 * shares, 0.25 + 0.3 * shares])
+    places = np.column_stack([0.6 + 0.3 * shares, 0.1 + 0.15 * shares])
     for place in places:
         where = at(page, 0, *place)
         page.mouse.move(*where)
         click.append(answer(page, "curves", "pointerup", lambda at=where: page.mouse.click(*at)))
         page.wait_for_timeout(300)
     last = at(page, 0, *places[-1])
-    for place in np.column_stack([0.5 + 0.1 * shares, 0.25 + 0.03 * shares]):
+    for place in np.column_stack([0.9 - 0.3 * shares, 0.3 + 0.05 * shares]):
         page.mouse.move(*last)
         page.mouse.down()
         last = at(page, 0, *place)
@@ -121,7 +139,8 @@ def measure(page: Any, url: str, repeats: int, figures: int) -> dict[str, list[f
         where = at(page, 1, float(share), 0.5)
         move = "pointermove", lambda at=where: page.mouse.move(*at)
         cursor.append(answer(page, "cursor", *move))
-    return found | parts
+    points = float(page.evaluate("() => gtCurves()[0].length"))
+    return found | parts | {"points of the line": [points]}
 
 
 def main() -> None:
@@ -129,6 +148,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=5000)
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--folder", type=Path, help="keep the product here, or take it from here")
+    parser.add_argument("--kilometres", type=float, default=20.0, help="length of the line")
     parser.add_argument("--thickness", action="store_true", help="with ice thickness and stress")
     parser.add_argument("--maps", action="store_true", help="with a second date")
     parser.add_argument("--json", type=Path, help="write the figures here too")
@@ -140,7 +160,7 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "motion.nc").exists():
             product(options.size, folder)
-        given = []
+        given = ["--line", str(line(options.size, options.kilometres, Path(temporary)))]
         if options.thickness:
             given += ["--thickness", str(thickness(options.size, Path(temporary)))]
         if options.maps:

@@ -304,7 +304,8 @@ def gather(
     lazy = lazy_bytes(ds[kept])
     # What is made of the elevation comes on top.
     spool = Spool(lazy + 16 * ds.sizes["y"] * ds.sizes["x"] * (lazy > 0), what)
-    shown = ds[kept]
+    # Dates and the like, which every profile takes along, would be read from the file each time.
+    shown = ds[kept].assign_coords({k: c.compute() for k, c in ds.coords.items() if c.ndim == 0})
     shown = shown.assign({name: spool.hold(shown[name]) for name in kept})
     notes: list[str] = []
     if "v" not in shown:

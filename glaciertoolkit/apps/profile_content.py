@@ -169,7 +169,8 @@ def _held(maps: tuple[xr.Dataset, ...], spool: Spool) -> tuple[xr.Dataset, ...]:
             if name in ds and set(ds[name].dims) == {"y", "x"}:
                 field = ds[name].rename(f"date_{number}_{name}")
                 fields[name] = spool.hold(field).rename(name)
-        found.append(ds.drop_vars(ds.data_vars).assign(fields))
+        coords = {k: c.compute() for k, c in ds.coords.items() if c.ndim == 0}
+        found.append(ds.drop_vars(ds.data_vars).assign(fields).assign_coords(coords))
     return tuple(found)
 
 
