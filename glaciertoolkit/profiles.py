@@ -35,7 +35,7 @@ from glaciertoolkit.provenance import recorded
 from glaciertoolkit.terrain import terrain_at_posts
 
 Floats = npt.NDArray[np.float64]
-PIECE = 256
+PIECE = 512
 """Points of a line whose terrain is read at once."""
 
 

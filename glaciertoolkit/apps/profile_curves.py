@@ -47,8 +47,9 @@ const show = (d) => {
     d <= along.distance[along.distance.length - 1]
   const k = known ? nearest(along.distance, d) : -1
   const at = k >= 0 ? {x: [along.x[k]], y: [along.y[k]]} : {x: [], y: []}
-  marker.setv({data: at}, quiet)
-  for (const span of spans) span.setv({location: d ?? 0, visible: d !== null}, quiet)
+  // Only what changes: each of these paints a figure anew.
+  if (at.x[0] !== marker.data.x[0] || at.y[0] !== marker.data.y[0]) marker.setv({data: at}, quiet)
+  if (d !== null) for (const span of spans) span.setv({location: d, visible: true}, quiet)
   const cell = (text, style = '') => `<td style="padding:1px 4px;${style}">${text}</td>`
   const shown = panels.filter((panel) => panel.name === 'shown')
   const titles = shown.map((panel) => {
@@ -78,7 +79,10 @@ const show = (d) => {
   const text = `<div class="readout" style="font-size:12px"><b>${where}</b>
     <table style="border-collapse:collapse;margin-top:3px"><tr style="vertical-align:bottom">
     ${cell('')}${titles.join('')}</tr>${rows.join('')}</table></div>`
-  readout.setv({text}, quiet)
+  // Into the page itself: another text of the Div would lay out all figures anew.
+  if (!readout.__box?.isConnected)
+    readout.__box = Bokeh.index.find_one(readout)?.shadow_el.querySelector('.box')
+  if (readout.__box) readout.__box.innerHTML = text
 }
 """
 OVER_A_CURVE = CURSOR + "show(cb_obj.x)"
@@ -134,7 +138,7 @@ class ProfileCurves:
         self.curves = source(line=[], date=[], colour=[], dash=[])
         self.track = source(distance=[], x=[], y=[])
         self.marker = source(x=[], y=[])
-        self.readout = Div(text="", sizing_mode="stretch_width")
+        self.readout = Div(text="<div class='box'></div>", sizing_mode="stretch_width")
         self.first = self._figure(TALL)
         self.others = {panel.variable: self._figure(panel.height) for panel in self.below}
         for panel, figure in zip(self.below, self.others.values(), strict=True):

@@ -53,6 +53,13 @@ class ProfileView:
         self.left_out = plain("")
         self.code = pn.pane.HTML("", **WIDE)
         self.plain_code = pn.widgets.TextAreaInput(visible=False, max_length=10_000_000)
+        copy = pn.widgets.Button(label="Copy", width=80)
+        copy.js_on_click(args={"code": self.plain_code}, code=COPY)
+        self.code_card = pn.Card(
+            self.code, copy, self.plain_code, title="The same in code", collapsed=True, margin=5,
+            **WIDE,
+        )  # fmt: skip
+        self.code_card.param.watch(self.show_code, "collapsed")
         self._edited = False
         self.drawn.param.watch(self._draw, "value")
         self.picked.param.watch(self._pick, "value")
@@ -131,9 +138,15 @@ class ProfileView:
         for name, pane in zip(names, self.panes, strict=True):
             pane.visible = name not in empty
         self.left_out.object = sentence(self._left_out(empty), "left-out")
-        code = code_of(state.gathered, state.answer)
-        self.code.object, self.plain_code.value = _code(code), code
+        self.show_code()
         self._push(self.chart, self.readout, *self.panes)
+
+    def show_code(self, _: Any = None) -> None:
+        """Write the code, where somebody looks at it."""
+        if self.code_card.collapsed or self.state.answer is None:
+            return
+        code = code_of(self.state.gathered, self.state.answer)
+        self.code.object, self.plain_code.value = _code(code), code
 
     def _left_out(self, empty: list[str]) -> str:
         """What is not shown, and why."""
@@ -161,14 +174,8 @@ class ProfileView:
         """The map, the values at the cursor, and the code."""
         map_ = pn.FlexBox(shaped(self.state.gathered.content, self.chart), flex_wrap="wrap", **WIDE)
         hidden = pn.Row(self.drawn, self.picked, self.seen, height=0, margin=0)
-        copy = pn.widgets.Button(label="Copy", width=80)
-        copy.js_on_click(args={"code": self.plain_code}, code=COPY)
-        code = pn.Card(
-            self.code, copy, self.plain_code, title="The same in code", collapsed=True, margin=5,
-            **WIDE,
-        )  # fmt: skip
         return pn.Column(
-            self.status, map_, hidden, self.readout, code,
+            self.status, map_, hidden, self.readout, self.code_card,
             styles={
                 "flex": "1 1 400px", "min-width": "340px", "height": "auto",
                 # The map and the values stay in sight beside the lowest curve.
