@@ -19,7 +19,7 @@ from glaciertoolkit.grids import grid_spacing
 
 WHAT = "the profile inspector"
 STRESS = ("thickness", "surface_slope", "driving_stress", "deformation_speed")
-BAND_POSTS = 4_000_000
+BAND_POSTS = 1_500_000
 """Posts of a map whose driving stress is worked out at once."""
 
 THICKEST = 600.0
