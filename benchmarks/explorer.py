@@ -73,6 +73,7 @@ window.gtAnswer = (names, event) => {
     }, {once: true, capture: true})
   })
 }
+null
 """
 
 
@@ -130,17 +131,13 @@ def product(size: int, folder: Path) -> None:
 
 def serve(folder: Path) -> tuple[subprocess.Popen[str], str, float]:
     """The server in a process of its own, its address, and the seconds until it was there."""
+    command = [sys.executable, "-m", "glaciertoolkit.cli", "explore", str(folder)]
+    return reached([*command, "--port", "0", "--no-show"])
+
+
+def reached(command: list[str]) -> tuple[subprocess.Popen[str], str, float]:
+    """The server that a command starts, its address, and the seconds until it was there."""
     begun = time.perf_counter()
-    command = [
-        sys.executable,
-        "-m",
-        "glaciertoolkit.cli",
-        "explore",
-        str(folder),
-        "--port",
-        "0",
-        "--no-show",
-    ]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     line = server.stdout.readline()
@@ -161,14 +158,15 @@ def cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def opened(page: Any, url: str) -> float:
-    """Seconds from asking for the page to the map, histogram, scatter and profile painted."""
+def opened(page: Any, url: str, figures: int = 5) -> float:
+    """Seconds from asking for the page to its figures painted."""
     begun = time.perf_counter()
     page.goto(url, wait_until="commit")
     page.wait_for_function("() => window.Bokeh && Bokeh.index && Bokeh.index.roots.length")
     page.evaluate(PAGE)
     page.wait_for_function(
-        "() => gtFigures().length >= 5 && gtFigures().every((f) => f.is_idle ?? f.has_finished())",
+        "(n) => gtFigures().length >= n && gtFigures().every((f) => f.is_idle ?? f.has_finished())",
+        arg=figures,
         timeout=120_000,
     )
     page.evaluate("() => new Promise((d) => requestAnimationFrame(() => requestAnimationFrame(d)))")
@@ -236,6 +234,20 @@ def measure(page: Any, url: str, repeats: int, pid: int) -> dict[str, list[float
     return found | parts | {"zoom (ms)": zooms}
 
 
+def report(
+    size: int, start: float, figures: dict[str, list[float]], gigabytes: tuple[float, float]
+) -> None:
+    """Print the medians, and the memory of the server now and at most."""
+    print(f"{size} x {size} posts; the server was there after {start:.1f} s")
+    for name, values in figures.items():
+        digits = 2 if "(s)" in name else 0
+        spread = f"{min(values):.{digits}f} to {max(values):.{digits}f}"
+        middle = statistics.median(values)
+        print(f"{name:36} median {middle:.{digits}f}  ({spread}, n = {len(values)})")
+    now, peak = gigabytes
+    print(f"{'memory of the server (GB)':36} {now:.2f} now, {peak:.2f} at most")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, default=5000)
@@ -262,13 +274,7 @@ def main() -> None:
         finally:
             server.terminate()
             server.wait(20)
-    print(f"{options.size} x {options.size} posts; the server was there after {start:.1f} s")
-    for name, values in figures.items():
-        digits = 2 if "(s)" in name else 0
-        spread = f"{min(values):.{digits}f} to {max(values):.{digits}f}"
-        middle = statistics.median(values)
-        print(f"{name:36} median {middle:.{digits}f}  ({spread}, n = {len(values)})")
-    print(f"{'memory of the server (GB)':36} {now:.2f} now, {peak:.2f} at most")
+    report(options.size, start, figures, (now, peak))
     if options.json:
         options.json.write_text(json.dumps({**figures, "memory": peak, "start": start}, indent=1))
 

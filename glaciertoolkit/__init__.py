@@ -6,7 +6,7 @@ it. What is heavy (numba, dask, rasterio, geopandas, panel) is imported where it
 """
 
 from glaciertoolkit import accessors as _accessors  # noqa: F401  registers `.glacier`
-from glaciertoolkit.apps import explore, tracking_lab
+from glaciertoolkit.apps import explore, inspect_profile, tracking_lab
 from glaciertoolkit.balance import (
     elevation_change,
     elevation_trend,
@@ -25,6 +25,7 @@ from glaciertoolkit.correction.noise import filter_noise
 from glaciertoolkit.correction.streaks import remove_streaks, remove_stripes
 from glaciertoolkit.correction.topography import remove_topography
 from glaciertoolkit.errors import GlacierToolkitError, GlacierToolkitWarning
+from glaciertoolkit.flow_lines import flow_line
 from glaciertoolkit.grids import match_raster, read_inventory
 from glaciertoolkit.io.ascii_grid import open_ascii_grid
 from glaciertoolkit.io.cf import open_cf
@@ -101,6 +102,7 @@ from glaciertoolkit.stats.stress import driving_stress
 from glaciertoolkit.stats.surges import surge_candidates
 from glaciertoolkit.stats.topography import topography
 from glaciertoolkit.stats.trends import seasonal_trend, trend
+from glaciertoolkit.strain import strain_rate
 from glaciertoolkit.terrain import (
     aspect,
     curvature,
@@ -163,12 +165,14 @@ __all__ = [
     "filter_speckle",
     "fit_seasonal",
     "fit_stefan",
+    "flow_line",
     "geodetector",
     "geodetic_balance",
     "glaciers",
     "hillshade",
     "history",
     "hypsometry",
+    "inspect_profile",
     "join_inventory",
     "lagged_correlation",
     "lake_contribution",
@@ -222,6 +226,7 @@ __all__ = [
     "stable_terrain",
     "stagnation",
     "standardised_anomaly",
+    "strain_rate",
     "summary",
     "surge_candidates",
     "terrain_at_posts",

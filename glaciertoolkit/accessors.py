@@ -14,7 +14,7 @@ from typing import Any
 import xarray as xr
 
 from glaciertoolkit import terrain
-from glaciertoolkit.apps import explore, tracking_lab
+from glaciertoolkit.apps import explore, inspect_profile, tracking_lab
 from glaciertoolkit.balance import elevation_change, fill_voids
 from glaciertoolkit.blocks import checkpoint
 from glaciertoolkit.correction.correct import correct
@@ -22,6 +22,7 @@ from glaciertoolkit.correction.deformation import remove_deformation
 from glaciertoolkit.correction.noise import filter_noise
 from glaciertoolkit.correction.streaks import remove_streaks, remove_stripes
 from glaciertoolkit.correction.topography import remove_topography
+from glaciertoolkit.flow_lines import flow_line
 from glaciertoolkit.io.itslive_write import to_itslive
 from glaciertoolkit.io.products import to_products
 from glaciertoolkit.motion import velocity
@@ -49,6 +50,7 @@ from glaciertoolkit.stats.slow_ice import stagnation
 from glaciertoolkit.stats.stress import driving_stress
 from glaciertoolkit.stats.surges import surge_candidates
 from glaciertoolkit.stats.topography import topography
+from glaciertoolkit.strain import strain_rate
 from glaciertoolkit.tracking.inspect import correlation_surface
 from glaciertoolkit.tracking.track import track
 from glaciertoolkit.uncertainty import (
@@ -130,8 +132,11 @@ class GlacierDataset(_Accessor):
     compare_points = method(compare_points)
     closure = method(closure)
     profile = method(profile)
+    flow_line = method(flow_line)
+    strain_rate = method(strain_rate)
     fill_voids = method(fill_voids)
     explore = method(explore)
+    inspect_profile = method(inspect_profile)
     tracking_lab = method(tracking_lab)
     to_itslive = method(to_itslive)
     to_products = method(to_products)

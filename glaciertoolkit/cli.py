@@ -189,6 +189,41 @@ def lab(
 
 
 @app.command()
+def profile(
+    folder: Annotated[Path, typer.Argument(help="Folder of the products of a run.")],
+    line: Annotated[
+        Path | None, typer.Option(help="File of lines to begin with: GeoJSON, GeoPackage, KML.")
+    ] = None,
+    dem: Annotated[Path | None, typer.Option(help="Elevation; default: that of the run.")] = None,
+    outlines: Annotated[Path | None, typer.Option(help="Default: those of the run.")] = None,
+    thickness: Annotated[
+        Path | None, typer.Option(help="Ice thickness (m), for the driving stress.")
+    ] = None,
+    covariate: Annotated[
+        list[str] | None, typer.Option(help="A field such as temperature=FILE; may be repeated.")
+    ] = None,
+    other_date: Annotated[
+        list[Path] | None, typer.Option(help="Folder of another date; may be repeated.")
+    ] = None,
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 5008,
+    show: Annotated[bool, typer.Option(help="Open the browser.")] = True,
+) -> None:
+    """Read velocity, terrain and stress along lines in a browser."""
+    from glaciertoolkit.apps.profile_serve import serve_profile_inspector
+    from glaciertoolkit.errors import ParameterError
+
+    pairs = [text.partition("=") for text in covariate or []]
+    for name, _, path in pairs:
+        if not (name and path):
+            raise ParameterError("--covariate needs a name and a file, as in temperature=t2m.tif.")
+    serve_profile_inspector(
+        folder, dem=dem, outlines=outlines, thickness=thickness, lines=line,
+        covariates={name: path for name, _, path in pairs}, maps=other_date or (), port=port,
+        show=show,
+    )  # fmt: skip
+
+
+@app.command()
 def catalog(
     path: Annotated[Path | None, typer.Argument(help="A catalog file; default: our own.")] = None,
     role: Annotated[

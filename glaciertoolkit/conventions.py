@@ -171,6 +171,12 @@ VARIABLES: dict[str, Variable] = {
     "slope_length": Variable("m", "edge of the square over which the surface slope is taken"),
     "driving_stress": Variable("kPa", "driving stress: density x gravity x thickness x sin(slope)"),
     "deformation_speed": Variable("m yr-1", "surface speed by internal deformation alone"),
+    "v_along": Variable("m yr-1", "velocity along the line, to its end"),
+    "v_across": Variable("m yr-1", "velocity across the line, to its left"),
+    "v_along_error": Variable("m yr-1", "1-sigma error of the velocity along the line"),
+    "v_across_error": Variable("m yr-1", "1-sigma error of the velocity across the line"),
+    "strain_rate": Variable("yr-1", "strain rate along the line, positive where it stretches"),
+    "strain_rate_error": Variable("yr-1", "1-sigma error of the strain rate along the line"),
 }
 
 COORDINATES: dict[str, dict[str, str]] = {

@@ -81,7 +81,7 @@ def axis_names(field: xr.DataArray) -> dict[str, str]:
     return {axis: name.split(",")[0] for axis, name in names.items()}
 
 
-def _in_own_axes(label: str, field: xr.DataArray) -> str:
+def named_in_own_axes(label: str, field: xr.DataArray) -> str:
     """A label that speaks of x or y, in radar geometry of slant range or azimuth."""
     if not in_radar_geometry(field):
         return label
@@ -182,7 +182,7 @@ def image_options(
         raise ParameterError(
             f"the colour limits are {clim[0]} to {clim[1]}; give a low and a higher one."
         )
-    named = _in_own_axes(style.label, field)
+    named = named_in_own_axes(style.label, field)
     label = with_units(named, style.units)
     note = "" if step == 1 else f", one of {step} by {step} posts shown"
     return {

@@ -16,7 +16,6 @@ from glaciertoolkit.conventions import (
     FLAG_DTYPE,
     GRID_MAPPING,
     TIME_COORDS,
-    VARIABLES,
     Flag,
     describe,
     validate,
@@ -36,7 +35,7 @@ from glaciertoolkit.provenance import recorded
 from glaciertoolkit.terrain import terrain_at_posts
 
 Floats = npt.NDArray[np.float64]
-PIECE = 256
+PIECE = 512
 """Points of a line whose terrain is read at once."""
 
 
@@ -86,8 +85,9 @@ def profile(
         Over `distance` (m, from the start of the line), with the coordinates `x` and `y`.
         Numbers are interpolated between the posts (bilinear); flags and masks are those of the
         nearest post. With `vx` and `vy` also `v_along` (along the line, positive towards its
-        end) and `v_across` (positive to the left of it), m yr-1. Outside the map numbers are NaN,
-        masks False and `flag` says no data.
+        end) and `v_across` (positive to the left of it), m yr-1, and with the errors of both
+        `v_along_error` and `v_across_error`. Outside the map numbers are NaN, masks False and
+        `flag` says no data.
 
     Raises
     ------
@@ -104,7 +104,9 @@ def profile(
     -----
     A missing post never enters a value: its weight is shared among its neighbours; where the
     nearest post is missing, the value is. Errors are averaged like the values across a band, as
-    neighbouring posts are not independent.
+    neighbouring posts are not independent. Those of `vx` and `vy` count as independent of each
+    other in `v_along_error`, ``sqrt((e s_x)^2 + (n s_y)^2)`` with (e, n) the unit vector along the
+    line.
 
     Examples
     --------
@@ -258,17 +260,14 @@ def _labelled(name: str, values: npt.NDArray[Any], inside: npt.NDArray[np.bool_]
 def _components(out: xr.Dataset, track: _Track) -> dict[str, Any]:
     vx, vy = (out[k].values.astype(float) for k in ("vx", "vy"))
     found = {
-        "v_along": (vx * track.east + vy * track.north, "velocity along the line, to its end"),
-        "v_across": (vy * track.east - vx * track.north, "velocity across the line, to its left"),
+        "v_along": vx * track.east + vy * track.north,
+        "v_across": vy * track.east - vx * track.north,
     }
-    return {
-        name: (
-            "distance",
-            values.astype(np.float32),
-            {"units": VARIABLES["vx"].units, "long_name": text},
-        )
-        for name, (values, text) in found.items()
-    }
+    if {"vx_error", "vy_error"} <= set(out):
+        sx, sy = (out[f"{k}_error"].values.astype(float) for k in ("vx", "vy"))
+        found["v_along_error"] = np.hypot(sx * track.east, sy * track.north)
+        found["v_across_error"] = np.hypot(sy * track.east, sx * track.north)
+    return {name: ("distance", values.astype(np.float32)) for name, values in found.items()}
 
 
 def _terrain(ds: xr.Dataset, dem: Any, rows: Floats, cols: Floats) -> xr.Dataset:

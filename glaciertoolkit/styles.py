@@ -33,6 +33,12 @@ SEQUENTIAL = "viridis"
 DIVERGING = "coolwarm"  # its centre is grey: zero motion stays distinct from a missing post
 STABLE_COLOUR, OTHER_COLOUR, SELECTED_COLOUR = "#8c6d31", "#1f6fb4", "#d55e00"
 
+LINE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#4D4D4D")
+"""Okabe and Ito's colours, which all can tell apart, without the yellow that white swallows."""
+
+LINE_DASHES = ("solid", "dashed", "dotted", "dotdash", "dashdot")
+"""Of curves in one colour, as many as can be told apart."""
+
 SHORT_LABELS = {
     "v": "speed",
     "vx": "velocity along x",
@@ -70,6 +76,9 @@ SHORT_LABELS = {
     "surface_slope": "slope of the ice",
     "driving_stress": "driving stress",
     "deformation_speed": "deformation speed",
+    "v_along": "velocity along the line",
+    "v_across": "velocity across the line",
+    "strain_rate": "strain rate",
     "thickness": "ice thickness",
     "v_debiased": "speed without what noise adds",
     "direction_error": "error of the direction",
@@ -81,7 +90,18 @@ CENTRED = frozenset(
     f"{axis}{kind}"
     for axis in ("dx", "dy")
     for kind in ("", "_deformation", "_topography", "_holdout", "_streaks", "_geometry")
-) | {"vx", "vy", "other_vx", "other_vy", "v_difference", "vx_difference", "vy_difference"}
+) | {
+    "vx",
+    "vy",
+    "v_along",
+    "v_across",
+    "strain_rate",
+    "other_vx",
+    "other_vy",
+    "v_difference",
+    "vx_difference",
+    "vy_difference",
+}
 CYCLIC = frozenset({"direction", "aspect"})
 
 

@@ -259,3 +259,20 @@ def test_an_unknown_catalog_is_explained(capsys: pytest.CaptureFixture[str]) -> 
     text = capsys.readouterr().err
     assert text.startswith("Error:")
     assert "nowhere.yaml" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], r"there is no motion\.nc"),
+        (["--covariate", "t2m.tif"], "--covariate needs a name and a file"),
+    ],
+)
+def test_profiles_of_nothing_are_explained(
+    arguments: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr("sys.argv", ["glaciertoolkit", "profile", str(tmp_path), *arguments])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert re.search(words, capsys.readouterr().err)

@@ -107,6 +107,18 @@ def test_along_is_towards_the_end_and_across_to_the_left(end, along, across):
     np.testing.assert_allclose(got.v_across, across, atol=1e-5)
 
 
+def test_errors_of_the_components_turn_with_the_line():
+    ds = scene()
+    ds["vx_error"], ds["vy_error"] = xr.full_like(ds.vx, 3.0), xr.full_like(ds.vx, 1.0)
+    east = profile(ds, at((500, -1500), (2500, -1500)))
+    np.testing.assert_allclose(east.v_along_error, 3, rtol=1e-6)
+    np.testing.assert_allclose(east.v_across_error, 1, rtol=1e-6)
+    slant = profile(ds, at((500, -2500), (2000, -500)))  # 3 to the east, 4 to the north
+    np.testing.assert_allclose(slant.v_along_error, np.hypot(0.6 * 3, 0.8 * 1), rtol=1e-6)
+    np.testing.assert_allclose(slant.v_across_error, np.hypot(0.8 * 3, 0.6 * 1), rtol=1e-6)
+    assert slant.v_along_error.attrs["units"] == "m yr-1"
+
+
 coordinate = st.tuples(st.integers(100, 3800), st.integers(-2800, -100))
 
 

@@ -72,6 +72,77 @@ def explore(
     )  # fmt: skip
 
 
+def inspect_profile(
+    ds: xr.Dataset,
+    *,
+    dem: Any = None,
+    outlines: Any = None,
+    thickness: Any = None,
+    covariates: Mapping[str, Any] | xr.Dataset | None = None,
+    maps: Iterable[Any] = (),
+    lines: Any = None,
+) -> Any:
+    """Open the profile inspector in a notebook cell: draw lines, read what lies along them.
+
+    Click and drag the vertices of several lines on the map, or pick flow lines; velocity with
+    its error, strain rate, elevation, slope, driving stress and climate follow on one distance
+    axis, with a cursor that runs on the map and on the curves. What is shown is what `profile`
+    and `strain_rate` return.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        Result of `velocity`, of a correction or of `track`, dims ``(y, x)``. Lazy fields are
+        computed once; large ones are kept in a temporary folder (``TMPDIR``).
+    dem : path or xarray.DataArray, optional
+        Elevation in metres on any grid; by default the `elevation` of `ds`, where it has one.
+    outlines : path or geopandas.GeoDataFrame, optional
+        Glacier outlines in any CRS; they are drawn, and bound the ice of the driving stress.
+    thickness : path or xarray.DataArray, optional
+        Ice thickness in metres on any grid, for `driving_stress`.
+    covariates : mapping of str to path or xarray.DataArray, or xarray.Dataset, optional
+        Other fields on any grid, such as temperature and precipitation; each becomes a curve.
+    maps : iterable of paths or xarray.Dataset, optional
+        Velocity maps of other dates, on any grid, to be read along the same lines.
+    lines : line, sequence of lines, mapping of str to line, GeoDataFrame or path, optional
+        Lines to begin with, each as for `profile`; a file or table may hold several. By default
+        one along the fastest ice.
+
+    Returns
+    -------
+    glaciertoolkit.apps.profile_inspector.ProfileInspector
+        Shows itself; ``.lines`` are the lines, ``.along`` is the profile of the active one,
+        ``.answer.curves`` are all.
+
+    Raises
+    ------
+    InputError
+        Where the Dataset is no map, or holds nothing that can be shown; where `lines` is none.
+    GridError
+        Where no line reaches the map.
+    FileError
+        Where a file of lines cannot be read, or the temporary folder has no room for the map.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> from glaciertoolkit import inspect_profile
+    >>> grid = {"y": 900.0 - 100 * np.arange(10), "x": 100.0 * np.arange(20)}
+    >>> east = xr.DataArray(np.tile(np.arange(20.0), (10, 1)), coords=grid, dims=("y", "x"))
+    >>> velocity = xr.Dataset({"v": east, "vx": east, "vy": 0 * east})
+    >>> view = inspect_profile(velocity, lines=[(200, 400), (1500, 400)])
+    >>> view.width = 300  # what the slider does
+    >>> view.along.v.values[:3].tolist()
+    [2.0, 3.0, 4.0]
+    """
+    from glaciertoolkit.apps.profile_inspector import ProfileInspector
+
+    return ProfileInspector(
+        ds, dem=dem, outlines=outlines, thickness=thickness, covariates=covariates, maps=maps,
+        lines=lines,
+    )  # fmt: skip
+
+
 def tracking_lab(
     pair: xr.Dataset, *, x: float | None = None, y: float | None = None, **options: Any
 ) -> Any:

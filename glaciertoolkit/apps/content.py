@@ -241,7 +241,7 @@ def _outlines(ds: xr.Dataset, outlines: Any, notes: list[str]) -> gpd.GeoDataFra
         return None
 
 
-def _maps(maps: Iterable[Any], notes: list[str]) -> tuple[xr.Dataset, ...]:
+def maps_of(maps: Iterable[Any], notes: list[str]) -> tuple[xr.Dataset, ...]:
     """Maps of other dates, oldest first."""
     found = []
     given = [maps] if isinstance(maps, xr.Dataset | str | os.PathLike) else maps
@@ -278,36 +278,43 @@ def gather(
     maps: Iterable[Any] = (),
     stations: Any = None,
     catalog: Any = None,
+    what: str = "the explorer",
+    brushes: bool = True,
 ) -> Content:
-    """Get ready what the explorer needs of `ds`; say in `notes` what it will have to do without."""
+    """Get ready what an app needs of `ds`; say in `notes` what it will have to do without.
+
+    `what` is the app as its sentences call it; without `brushes` nothing is selected in it, and
+    nobody misses outlines or stable ground.
+    """
     missing_dims = {"y", "x"} - set(ds.dims)
     if missing_dims:
         raise InputError(
-            "the explorer needs a map with the dimensions y and x, this Dataset has "
+            f"{what} needs a map with the dimensions y and x, this Dataset has "
             f"{', '.join(map(str, ds.dims)) or 'none'}; give it the result "
             "of velocity() or of track()."
         )
     if min(ds.sizes["y"], ds.sizes["x"]) < 2:
-        raise InputError("the explorer needs a map of at least two by two posts.")
+        raise InputError(f"{what} needs a map of at least two by two posts.")
     grid_spacing(ds)  # axes, lines and slopes are in metres; a grid in degrees ends here
     present = _shown(ds)
     if not set(present) - {"flag"}:
         raise InputError(
-            "the Dataset holds nothing that the explorer can show; give it the result of "
+            f"the Dataset holds nothing that {what} can show; give it the result of "
             "velocity(), of a correction or of track()."
         )
     kept = [*present, *(n for n in ("stable", "elevation") if n in ds)]
     lazy = lazy_bytes(ds[kept])
     # What is made of the elevation comes on top.
-    spool = Spool(lazy + 16 * ds.sizes["y"] * ds.sizes["x"] * (lazy > 0))
-    shown = ds[kept]
+    spool = Spool(lazy + 16 * ds.sizes["y"] * ds.sizes["x"] * (lazy > 0), what)
+    # Dates and the like, which every profile takes along, would be read from the file each time.
+    shown = ds[kept].assign_coords({k: c.compute() for k, c in ds.coords.items() if c.ndim == 0})
     shown = shown.assign({name: spool.hold(shown[name]) for name in kept})
     notes: list[str] = []
     if "v" not in shown:
         notes.append(
             "There is no velocity here, only displacement: ds.glacier.velocity() turns it into one."
         )
-    if "stable" not in shown:
+    if "stable" not in shown and brushes:
         notes.append("Stable ground is not known: the histogram shows all posts together.")
     added = _terrain(shown, dem, spool, notes)
     shown = shown.drop_vars("elevation", errors="ignore")
@@ -315,20 +322,22 @@ def gather(
     added |= _others(shown, other, spool, notes)
     shown = shown.assign(added)
     present += [name for name in added if name != "hillshade"]
-    table = _outlines(shown, outlines, notes)
-    if table is not None:
+    table = _outlines(shown, outlines, notes) if brushes or outlines is not None else None
+    if table is not None and brushes:
         from glaciertoolkit.grids import rasterize
 
         shown = shown.assign(ice=rasterize(table, shown))
     overview, overview_step = thinned(shown, VIEW_POSTS, spool)
-    sample, sample_step = thinned(shown, SAMPLE_POSTS, spool)
+    sample, sample_step = (
+        thinned(shown, SAMPLE_POSTS, spool) if brushes else (overview, overview_step)
+    )
     if not np.isfinite(overview[present[0]].values.astype("float64")).any():
         notes.append("No post has a value: the layer 'why missing or doubtful' shows the reasons.")
     labels = {name: SHORT_LABELS.get(name) or style_of(shown[name], name).label for name in present}
     layers = {labels[name]: name for name in present}
     places = {"stations": stations, "catalog": catalog}
     return Content(
-        shown, layers, sample, sample_step, overview, overview_step, table, _maps(maps, notes),
+        shown, layers, sample, sample_step, overview, overview_step, table, maps_of(maps, notes),
         places, tuple(notes), spool,
     )  # fmt: skip
 

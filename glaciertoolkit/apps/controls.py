@@ -107,6 +107,15 @@ def _help(mode: str) -> str:
     return f'<span style="color:#444">{html.escape(HELP[mode])}</span>'
 
 
+def notes_list(notes: tuple[str, ...]) -> list[Any]:
+    """What an app has to do without, as a list on its page; nothing where there is none."""
+    if not notes:
+        return []
+    items = "".join(f"<li>{html.escape(note)}</li>" for note in notes)
+    listed = f'<div class="notes"><b>Notes</b><ul style="padding-left:18px">{items}</ul></div>'
+    return [pn.pane.HTML(listed, **WIDE)]
+
+
 def controls(state: State, line: LineView) -> pn.Column:
     """All widgets, in the order of use."""
     content = state.content
@@ -131,8 +140,5 @@ def controls(state: State, line: LineView) -> pn.Column:
         pn.pane.HTML("<b>Save</b> the selected posts, or the map", margin=(5, 10, 0, 10)),
         export_buttons(state),
     ]
-    if content.notes:
-        items = "".join(f"<li>{html.escape(note)}</li>" for note in content.notes)
-        listed = f'<div class="notes"><b>Notes</b><ul style="padding-left:18px">{items}</ul></div>'
-        parts.append(pn.pane.HTML(listed, **WIDE))
+    parts += notes_list(content.notes)
     return pn.Column(*parts, width=250)

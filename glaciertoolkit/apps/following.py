@@ -44,26 +44,30 @@ if (w > 0 && h > 0) {
 """
 
 
-def equal_scale(stretch: float = 1.0) -> Callable[[Any, Any], None]:
-    """A hook that makes a metre as long on both axes of a map.
+def keep_equal_scale(figure: Any, stretch: float = 1.0) -> None:
+    """Make a metre as long on both axes of a map, now and whenever its size changes.
 
     `stretch` is how many units along x are as long as one along y: more than 1 in degrees.
     """
+    from bokeh.models import BoxZoomTool, CustomJS, WheelZoomTool
+
+    if "equal_scale" in figure.tags:
+        return
+    figure.tags.append("equal_scale")
+    rescale = CustomJS(args={"figure": figure, "stretch": stretch}, code=EQUAL_SCALE)
+    for size in ("inner_width", "inner_height"):
+        figure.js_on_change(size, rescale)
+    for wheel in figure.select(type=WheelZoomTool):
+        wheel.zoom_on_axis = False
+    for box in figure.select(type=BoxZoomTool):
+        box.match_aspect = stretch == 1
+
+
+def equal_scale(stretch: float = 1.0) -> Callable[[Any, Any], None]:
+    """`keep_equal_scale` as a hook of HoloViews."""
 
     def hook(plot: Any, _: Any) -> None:
-        from bokeh.models import BoxZoomTool, CustomJS, WheelZoomTool
-
-        figure = plot.state
-        if "equal_scale" in figure.tags:
-            return
-        figure.tags.append("equal_scale")
-        rescale = CustomJS(args={"figure": figure, "stretch": stretch}, code=EQUAL_SCALE)
-        for size in ("inner_width", "inner_height"):
-            figure.js_on_change(size, rescale)
-        for wheel in figure.select(type=WheelZoomTool):
-            wheel.zoom_on_axis = False
-        for box in figure.select(type=BoxZoomTool):
-            box.match_aspect = stretch == 1
+        keep_equal_scale(plot.state, stretch)
 
     return hook
 

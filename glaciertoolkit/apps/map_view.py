@@ -10,6 +10,7 @@ import panel as pn
 import xarray as xr
 
 from glaciertoolkit import maps
+from glaciertoolkit.apps.content import Content
 from glaciertoolkit.apps.following import QUIET, Follower, equal_scale, only_image_brushed
 from glaciertoolkit.apps.line_view import LineView
 from glaciertoolkit.apps.selection import Area, Box, polygon_of
@@ -250,11 +251,15 @@ class MapView:
 
     def pane(self, element: Any) -> pn.Column:
         """An element in a container of the shape of the map."""
-        content = self.state.content
-        frame = maps.frame_size(content.ds[content.profiled], 480)
-        # Axes, title and colour bar take about 120 by 90 pixels. The container and not the plot
-        # holds the shape: HoloViews forgets the aspect of a plot when its elements change.
-        ratio = f"{frame['frame_width'] + 120} / {frame['frame_height'] + 90}"
         picture = pn.pane.HoloViews(element, linked_axes=False, sizing_mode="stretch_both")
-        shape = {"aspect-ratio": ratio, "flex": "1 1 340px", "height": "auto", "min-width": "0"}
-        return pn.Column(picture, styles=shape)
+        return shaped(self.state.content, picture)
+
+
+def shaped(content: Content, picture: Any) -> pn.Column:
+    """A picture of the map in a container of the shape of the map, for a FlexBox."""
+    frame = maps.frame_size(content.ds[content.profiled], 480)
+    # Axes, title and colour bar take about 120 by 90 pixels. The container and not the plot
+    # holds the shape: HoloViews forgets the aspect of a plot when its elements change.
+    ratio = f"{frame['frame_width'] + 120} / {frame['frame_height'] + 90}"
+    shape = {"aspect-ratio": ratio, "flex": "1 1 340px", "height": "auto", "min-width": "0"}
+    return pn.Column(picture, styles=shape)

@@ -31,9 +31,11 @@ class Spool:
     ----------
     expected : int
         Bytes of all the lazy fields that will come.
+    what : str
+        The app as its sentences call it.
     """
 
-    def __init__(self, expected: int) -> None:
+    def __init__(self, expected: int, what: str = "the explorer") -> None:
         self._folder: Path | None = None
         self._maps: list[np.memmap[Any, Any]] = []
         if expected <= IN_MEMORY:
@@ -41,7 +43,7 @@ class Spool:
         free = shutil.disk_usage(tempfile.gettempdir()).free
         if free < 1.1 * expected:
             raise FileError(
-                f"the explorer needs {expected / 1e9:.1f} GB in {tempfile.gettempdir()} for this "
+                f"{what} needs {expected / 1e9:.1f} GB in {tempfile.gettempdir()} for this "
                 f"map, {free / 1e9:.1f} GB are free; set TMPDIR to a folder with more room."
             )
         self._folder = Path(tempfile.mkdtemp(prefix="glaciertoolkit-"))

@@ -2,7 +2,7 @@
 
 from glaciertoolkit.grids.ice import IcePosts
 from glaciertoolkit.grids.inventory import read_inventory, to_schema, true_area
-from glaciertoolkit.grids.lines import read_line
+from glaciertoolkit.grids.lines import read_line, read_lines
 from glaciertoolkit.grids.located import Located, is_located, utm_zone
 from glaciertoolkit.grids.match import match_raster, pixel_size
 from glaciertoolkit.grids.posts import (
@@ -40,6 +40,7 @@ __all__ = [
     "rasterize",
     "read_inventory",
     "read_line",
+    "read_lines",
     "read_outlines",
     "template_metres",
     "to_schema",

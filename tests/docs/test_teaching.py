@@ -33,10 +33,10 @@ def test_every_command_exists() -> None:
 
     known = {command.callback.__name__ for command in app.registered_commands if command.callback}
     named = set(re.findall(r"(?:`|^)glaciertoolkit ([a-z]+)\b", PAGE, flags=re.M))
-    assert {"run", "demo", "explore", "lab"} <= named <= known
+    assert {"run", "demo", "explore", "lab", "profile"} <= named <= known
 
 
 def test_every_app_has_a_command() -> None:
     table = PAGE.split("## Without a notebook")[1]
-    for command in ("demo", "run", "explore", "lab", "catalog"):
+    for command in ("demo", "run", "explore", "profile", "lab", "catalog"):
         assert re.search(rf"`glaciertoolkit {command}\b", table)

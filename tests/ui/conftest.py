@@ -67,6 +67,26 @@ BARS = """(i) => {
   }))
 }"""
 
+# All that the glyphs of a figure have been given to draw.
+DRAWN = """(index) => {
+  const found = []
+  const walk = (view) => {
+    if (view.model.type === 'Figure') found.push(view)
+    for (const child of view.child_views || []) walk(child)
+  }
+  for (const root of Bokeh.index.roots) walk(root)
+  const plain = (v) => ArrayBuffer.isView(v) ? Array.from(v) : v
+  return found[index].model.renderers.filter((r) => r.glyph).map((r) => {
+    const data = r.data_source.data, out = {type: r.glyph.type, visible: r.visible}
+    for (const name of Object.keys(data)) {
+      const values = Array.from(data[name])
+      out[name] = name === 'image'
+        ? {shape: values[0].shape, values: Array.from(values[0])} : values.map(plain)
+    }
+    return out
+  })
+}"""
+
 
 @dataclass
 class Window:
@@ -81,6 +101,19 @@ class Window:
         self.page.goto(url)
         self.page.wait_for_function(f"() => ({FIGURES})().length === {figures}", timeout=60_000)
         self.settle()
+
+    def show(self, view: Any, figures: int, *, width: int = 1280, height: int = 900) -> None:
+        """Serve one app and open it, so that a test can look at both of its sides."""
+        import panel as pn
+
+        from glaciertoolkit.apps.serving import usable_port, wait_for
+
+        port = usable_port("127.0.0.1")
+        origin = f"127.0.0.1:{port}"
+        pn.serve(view, port=port, address="127.0.0.1", websocket_origin=origin, threaded=True,
+                 show=False, verbose=False)  # fmt: skip
+        wait_for("127.0.0.1", port)
+        self.open(f"http://{origin}/", figures, width=width, height=height)
 
     def settle(self, milliseconds: int = 700) -> None:
         self.page.wait_for_timeout(milliseconds)
@@ -124,6 +157,19 @@ class Window:
         for corner in (*corners, end):
             self.page.mouse.move(*pixel(*corner), steps=5)
         self.page.mouse.up()
+
+    def slide(self, label: str, share: float) -> None:
+        """Click a slider of the page at a share of its length."""
+        bar = self.page.locator(
+            f".bk-input-group:has(.bk-slider-title:has-text('{label}')) .noUi-base"
+        ).first
+        box = bar.bounding_box()
+        self.page.mouse.click(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
+
+    def drawn(self, figure: int, kind: str) -> list[dict[str, Any]]:
+        """The glyphs of one type in a figure, with all their columns."""
+        found: list[dict[str, Any]] = self.page.evaluate(DRAWN, figure)
+        return [glyph for glyph in found if glyph["type"] == kind]
 
     def images(self, figure: int) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.page.evaluate(IMAGES, figure)
@@ -194,6 +240,9 @@ def _stop_servers() -> Iterator[None]:
     """A served thread would keep pytest alive for ever after its last test."""
     yield
     import panel as pn
+    from bokeh.io import doc
 
     pn.state.kill_all_servers()
     pn.state._thread_id_.clear()
+    # A handler in whose midst its server was stopped would leave its document the current one.
+    doc._PATCHED_CURDOCS.clear()

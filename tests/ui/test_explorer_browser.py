@@ -8,7 +8,6 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import panel as pn
 import pytest
 import xarray as xr
 from PIL import Image
@@ -17,7 +16,6 @@ from velocity_scene import elevation_model, outlines_table, velocity_scene
 
 from glaciertoolkit.apps.explorer import Explorer
 from glaciertoolkit.apps.serve import serve_explorer
-from glaciertoolkit.apps.serving import usable_port, wait_for
 from glaciertoolkit.profiles import profile
 from glaciertoolkit.stats.glaciers import glaciers
 from glaciertoolkit.uncertainty import accuracy
@@ -32,16 +30,6 @@ X0, Y0, POST = 480_000.0, 3_100_000.0, 48.0
 @pytest.fixture(scope="module")
 def scene() -> xr.Dataset:
     return velocity_scene()
-
-
-def served(view: Explorer) -> str:
-    """Serve one Explorer, so that the test can look at both of its sides."""
-    port = usable_port("127.0.0.1")
-    origin = f"127.0.0.1:{port}"
-    pn.serve(view, port=port, address="127.0.0.1", websocket_origin=origin, threaded=True,
-             show=False, verbose=False)  # fmt: skip
-    wait_for("127.0.0.1", port)
-    return f"http://{origin}/"
 
 
 def longest_line(figure: dict[str, Any]) -> np.ndarray:
@@ -102,7 +90,7 @@ def test_opens_offline_and_fits_the_screen(
 
 def test_a_click_adds_a_vertex_and_the_profile_follows(window: Any, scene: xr.Dataset) -> None:
     view = Explorer(scene, dem=elevation_model())
-    window.open(served(view), 5)
+    window.show(view, 5)
     before = longest_line(window.figures()[3])
     assert len(view.line[0]) == 3
     x, y = X0 + 110 * POST, Y0 - 75 * POST
@@ -129,7 +117,7 @@ def test_the_layer_selector_changes_map_histogram_and_profile(
     window: Any, scene: xr.Dataset, tmp_path: Path
 ) -> None:
     view = Explorer(scene, dem=elevation_model(), outlines=outlines_table())
-    window.open(served(view), 5)
+    window.show(view, 5)
     for label, name, title in (
         ("velocity along x", "vx", "velocity along x (m yr⁻¹)"),
         ("correlation at the peak", "correlation", "correlation at the peak"),
@@ -152,7 +140,7 @@ def test_the_layer_selector_changes_map_histogram_and_profile(
 
 def test_the_buttons_shorten_and_forget_the_line(window: Any, scene: xr.Dataset) -> None:
     view = Explorer(scene)
-    window.open(served(view), 4)
+    window.show(view, 4)
     window.page.get_by_text("Remove last point", exact=True).click()
     window.until(lambda: len(view.line[0]) == 2)
     window.page.get_by_text("New line", exact=True).click()
@@ -182,7 +170,7 @@ def test_what_is_missing_is_said_in_a_sentence(window: Any, scene: xr.Dataset) -
 
 def test_a_line_over_missing_ground_says_so(window: Any, scene: xr.Dataset) -> None:
     view = Explorer(scene)
-    window.open(served(view), 4)
+    window.show(view, 4)
     window.page.get_by_text("New line", exact=True).click()
     window.settle()
     window.click_map(X0 + 3 * POST, Y0 - 3 * POST)
@@ -196,7 +184,7 @@ def test_a_line_over_missing_ground_says_so(window: Any, scene: xr.Dataset) -> N
 
 def test_a_brush_in_one_view_selects_in_all(window: Any, scene: xr.Dataset, tmp_path: Path) -> None:
     view = Explorer(scene, dem=elevation_model(), outlines=outlines_table())
-    window.open(served(view), 5)
+    window.show(view, 5)
     ds = view.content.ds
     v, z = ds["v"].values, ds["elevation"].values
     x, y = np.meshgrid(ds["x"].values, ds["y"].values)
@@ -259,7 +247,7 @@ def test_a_brush_in_one_view_selects_in_all(window: Any, scene: xr.Dataset, tmp_
 
 def test_an_area_can_be_drawn_freely(window: Any, scene: xr.Dataset) -> None:
     view = Explorer(scene)
-    window.open(served(view), 4)
+    window.show(view, 4)
     mode(window, "Select freely")
     west, east, south, north = X0 + 30 * POST, X0 + 90 * POST, Y0 - 80 * POST, Y0 - 40 * POST
     window.drag(0, (west, south), (west, north), (east, south))
@@ -276,7 +264,7 @@ def test_an_area_can_be_drawn_freely(window: Any, scene: xr.Dataset) -> None:
 
 def test_an_empty_selection_is_said_and_cannot_be_saved(window: Any, scene: xr.Dataset) -> None:
     view = Explorer(scene, dem=elevation_model())
-    window.open(served(view), 5)
+    window.show(view, 5)
     mode(window, "Select a box")
     window.drag(0, (X0 + 1 * POST, Y0 - 2 * POST), (X0 + 20 * POST, Y0 - 12 * POST))
     window.until(lambda: view.mask is not None)
@@ -296,7 +284,7 @@ def test_a_click_on_an_outline_shows_the_row_of_the_glacier(
         mid_date=scene["mid_date"] - np.timedelta64(60, "D")
     )
     view = Explorer(scene, dem=elevation_model(), outlines=outlines_table(), maps=[earlier])
-    window.open(served(view), 5)
+    window.show(view, 5)
     mode(window, "Pick a glacier")
     line = view.line
     window.click_map(X0 + 40 * POST, Y0 - 60 * POST)
@@ -324,7 +312,7 @@ def test_a_click_on_an_outline_shows_the_row_of_the_glacier(
 
 def test_files_hold_what_the_screen_shows(window: Any, scene: xr.Dataset, tmp_path: Path) -> None:
     view = Explorer(scene, dem=elevation_model(), outlines=outlines_table())
-    window.open(served(view), 5)
+    window.show(view, 5)
     mode(window, "Select a box")
     window.drag(0, (X0 + 20 * POST, Y0 - 90 * POST), (X0 + 100 * POST, Y0 - 30 * POST))
     window.drag(1, (30.0, 5.0), (80.0, 6.0))
@@ -351,7 +339,7 @@ def test_files_hold_what_the_screen_shows(window: Any, scene: xr.Dataset, tmp_pa
 
 def test_the_sliders_change_the_picture_alone(window: Any, scene: xr.Dataset) -> None:
     view = Explorer(scene, dem=elevation_model())
-    window.open(served(view), 5)
+    window.show(view, 5)
     before = window.images(0)[1]
     assert (before["low"], before["high"]) == pytest.approx(view.limits)
     handles = window.page.locator(".noUi-handle")
@@ -379,7 +367,7 @@ def test_another_product_lies_beside_this_one(
 ) -> None:
     other = scene[["v", "vx", "vy"]] + 5.0
     view = Explorer(scene, dem=elevation_model(), other=other, outlines=outlines_table())
-    window.open(served(view), 5, width=1920, height=1000)
+    window.show(view, 5, width=1920, height=1000)
     window.page.locator("select").first.select_option(label="speed, this minus the other")
     window.until(lambda: window.figures()[0]["title"] == "speed, this minus the other (m yr⁻¹)")
     shown = np.array(window.images(0)[1]["values"], dtype=float)
@@ -418,7 +406,7 @@ def test_accuracy_and_overview_have_their_tabs(
     view = Explorer(
         scene, dem=elevation_model(), outlines=outlines_table(), stations=stations, catalog=catalog
     )
-    window.open(served(view), 5, width=width)
+    window.show(view, 5, width=width)
     window.page.get_by_text("Accuracy", exact=True).click()
     found = accuracy(scene)
     window.until(lambda: "Motion left on stable ground" in window.text())
@@ -445,7 +433,7 @@ def test_a_large_map_is_read_in_parts(window: Any, tmp_path: Path) -> None:
     large = velocity_scene(1100, 1300, 12.0)
     view = Explorer(large)
     assert view.content.sample_step > 1
-    window.open(served(view), 4)
+    window.show(view, 4)
     assert "posts shown" in window.figures()[0]["title"]
     window.until(lambda: "Counted on a sample of" in window.text())
     frame = window.figures()[0]

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import panel as pn
 import pytest
 import xarray as xr
 from scenes import image_pair
@@ -14,7 +13,6 @@ from scenes import image_pair
 import glaciertoolkit as gt
 from glaciertoolkit.apps.lab import TrackingLab
 from glaciertoolkit.apps.lab_serve import serve_tracking_lab
-from glaciertoolkit.apps.serving import usable_port
 
 pytestmark = [
     pytest.mark.browser,
@@ -23,55 +21,22 @@ pytestmark = [
 FIGURES = 7
 MAP, CHIPS, SURFACE, CUTS, TEMPLATE, MATCHED, FIT = range(FIGURES)
 
-# What Bokeh has been given to draw: the newest image and boxes of a figure.
-DRAWN = """(index) => {
-  const found = []
-  const walk = (view) => {
-    if (view.model.type === 'Figure') found.push(view)
-    for (const child of view.child_views || []) walk(child)
-  }
-  for (const root of Bokeh.index.roots) walk(root)
-  return found[index].model.renderers.filter((r) => r.glyph).map((r) => {
-    const data = r.data_source.data, out = {type: r.glyph.type, visible: r.visible}
-    for (const name of Object.keys(data)) {
-      const values = Array.from(data[name])
-      out[name] = name === 'image'
-        ? {shape: values[0].shape, values: Array.from(values[0])} : values
-    }
-    return out
-  })
-}"""
-
 
 @pytest.fixture(scope="module")
 def pair() -> xr.Dataset:
     return image_pair((420, 500), (2.3, -3.6), noise=0.3)
 
 
-def served(view: TrackingLab) -> str:
-    """Serve one lab, so that the test can look at both of its sides."""
-    port = usable_port("127.0.0.1")
-    origin = f"127.0.0.1:{port}"
-    pn.serve(view, port=port, address="127.0.0.1", websocket_origin=origin, threaded=True,
-             show=False, verbose=False)  # fmt: skip
-    return f"http://{origin}/"
-
-
-def drawn(window: Any, figure: int, kind: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = window.page.evaluate(DRAWN, figure)
-    return [glyph for glyph in found if glyph["type"] == kind]
-
-
 def surface_of(window: Any) -> np.ndarray:
     """The correlation surface as it lies in the browser, first row lowest."""
-    image = drawn(window, SURFACE, "Image")[0]["image"]
+    image = window.drawn(SURFACE, "Image")[0]["image"]
     values = [np.nan if v in (None, "NaN") else v for v in image["values"]]
     return np.array(values, float).reshape(image["shape"])
 
 
 def template_of(window: Any) -> tuple[float, float, float]:
     """Centre (x, y) and width of the template on the map: of its boxes the smaller one."""
-    boxes = [b for b in drawn(window, MAP, "Quad") if b["left"]]
+    boxes = [b for b in window.drawn(MAP, "Quad") if b["left"]]
     box = min(boxes, key=lambda b: b["right"][0] - b["left"][0])
     left, right = box["left"][0], box["right"][0]
     return (left + right) / 2, (box["bottom"][0] + box["top"][0]) / 2, right - left
@@ -82,15 +47,6 @@ def agrees(window: Any, expected: xr.Dataset) -> bool:
     shown = surface_of(window)
     wanted = expected["surface"].sortby("offset_y").sortby("offset_x").values
     return shown.shape == wanted.shape and np.allclose(shown, wanted, atol=1e-6, equal_nan=True)
-
-
-def slide(window: Any, label: str, share: float) -> None:
-    """Click a slider of the page at a share of its length."""
-    bar = window.page.locator(
-        f".bk-input-group:has(.bk-slider-title:has-text('{label}')) .noUi-base"
-    ).first
-    box = bar.bounding_box()
-    window.page.mouse.click(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
 
 
 @pytest.mark.parametrize("width", [1280, 1920])
@@ -125,7 +81,7 @@ def test_opens_offline_and_fits_the_screen(
 
 def test_a_click_moves_the_template_and_the_surface_follows(window: Any, pair: xr.Dataset) -> None:
     lab = TrackingLab(pair)
-    window.open(served(lab), FIGURES)
+    window.show(lab, FIGURES)
     before = template_of(window)
     assert agrees(window, gt.correlation_surface(pair, *before[:2]))
     x, y = 501_200.0, 3_197_300.0
@@ -143,7 +99,7 @@ def test_a_click_moves_the_template_and_the_surface_follows(window: Any, pair: x
     text = window.text()
     assert f"{float(post.dx):.2f} ± {float(post.dx_error):.2f} m" in text
     assert f"{float(post.dy):.2f} ± {float(post.dy_error):.2f} m" in text
-    chips = drawn(window, CHIPS, "Image")[0]["image"]
+    chips = window.drawn(CHIPS, "Image")[0]["image"]
     np.testing.assert_allclose(
         np.reshape(chips["values"], chips["shape"]), expected.reference.values[::-1], rtol=1e-6
     )
@@ -154,15 +110,15 @@ def test_sliders_and_selectors_give_what_the_library_computes(
     window: Any, pair: xr.Dataset, tmp_path: Path
 ) -> None:
     lab = TrackingLab(pair)
-    window.open(served(lab), FIGURES)
+    window.show(lab, FIGURES)
     x, y, _ = template_of(window)
-    slide(window, "Search radius", 0.08)
+    window.slide("Search radius", 0.08)
     window.until(lambda: lab.search < 10)
     options: dict[str, Any] = {"search": lab.search}
     x, y, _ = template_of(window)
     window.until(lambda: agrees(window, gt.correlation_surface(pair, x, y, **options)))
     assert surface_of(window).shape == (2 * lab.search + 1,) * 2
-    slide(window, "Template", 0.2)
+    window.slide("Template", 0.2)
     window.until(lambda: template_of(window)[2] < 640)
     options["template"] = lab.template
     x, y, wide = template_of(window)
@@ -184,8 +140,8 @@ def test_sliders_and_selectors_give_what_the_library_computes(
 
 def test_why_it_is_nan_is_said_in_words(window: Any, pair: xr.Dataset, tmp_path: Path) -> None:
     lab = TrackingLab(pair)
-    window.open(served(lab), FIGURES)
-    slide(window, "Search radius", 0.0)
+    window.show(lab, FIGURES)
+    window.slide("Search radius", 0.0)
     window.until(lambda: "lies on the edge of what was searched" in window.text())
     window.until(lambda: "No offset here" in window.text())
     window.until(lambda: "search edge" in window.text())
@@ -203,7 +159,7 @@ def test_the_images_flicker_without_a_round_trip(window: Any, pair: xr.Dataset) 
     window.page.get_by_text("Flicker between the images", exact=True).click()
 
     def shown() -> tuple[bool, str]:
-        return drawn(window, CHIPS, "Image")[1]["visible"], window.figures()[CHIPS]["title"]
+        return window.drawn(CHIPS, "Image")[1]["visible"], window.figures()[CHIPS]["title"]
 
     window.until(lambda: shown() == (True, "secondary, 2019-10-02"))
     window.settle(300)
@@ -214,14 +170,14 @@ def test_the_images_flicker_without_a_round_trip(window: Any, pair: xr.Dataset) 
     assert len(sent) == before
     window.page.get_by_text("Flicker between the images", exact=True).click()
     window.until(lambda: shown() == (False, "reference, 2019-09-03"))
-    slide(window, "Blend", 0.5)
+    window.slide("Blend", 0.5)
     window.until(lambda: shown()[0] and " and " in shown()[1])
     assert window.errors == []
 
 
 def test_bad_input_is_a_sentence_in_the_page(window: Any, pair: xr.Dataset, tmp_path: Path) -> None:
     lab = TrackingLab(pair)
-    window.open(served(lab), FIGURES)
+    window.show(lab, FIGURES)
     window.page.get_by_text("Place and search centre").click()
     field = window.page.get_by_label("x (m)", exact=True)
     field.fill("100")
