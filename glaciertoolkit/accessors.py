@@ -14,7 +14,7 @@ from typing import Any
 import xarray as xr
 
 from glaciertoolkit import terrain
-from glaciertoolkit.apps import explore, tracking_lab
+from glaciertoolkit.apps import correction_lab, explore, tracking_lab
 from glaciertoolkit.balance import elevation_change, fill_voids
 from glaciertoolkit.blocks import checkpoint
 from glaciertoolkit.correction.correct import correct
@@ -133,6 +133,7 @@ class GlacierDataset(_Accessor):
     fill_voids = method(fill_voids)
     explore = method(explore)
     tracking_lab = method(tracking_lab)
+    correction_lab = method(correction_lab)
     to_itslive = method(to_itslive)
     to_products = method(to_products)
     summary = method(summary)

@@ -50,21 +50,25 @@ def equal_scale(stretch: float = 1.0) -> Callable[[Any, Any], None]:
     """
 
     def hook(plot: Any, _: Any) -> None:
-        from bokeh.models import BoxZoomTool, CustomJS, WheelZoomTool
-
-        figure = plot.state
-        if "equal_scale" in figure.tags:
-            return
-        figure.tags.append("equal_scale")
-        rescale = CustomJS(args={"figure": figure, "stretch": stretch}, code=EQUAL_SCALE)
-        for size in ("inner_width", "inner_height"):
-            figure.js_on_change(size, rescale)
-        for wheel in figure.select(type=WheelZoomTool):
-            wheel.zoom_on_axis = False
-        for box in figure.select(type=BoxZoomTool):
-            box.match_aspect = stretch == 1
+        keep_scale(plot.state, stretch)
 
     return hook
+
+
+def keep_scale(figure: Any, stretch: float = 1.0) -> None:
+    """Make a metre as long on both axes of a Bokeh figure, as `equal_scale` does."""
+    from bokeh.models import BoxZoomTool, CustomJS, WheelZoomTool
+
+    if "equal_scale" in figure.tags:
+        return
+    figure.tags.append("equal_scale")
+    rescale = CustomJS(args={"figure": figure, "stretch": stretch}, code=EQUAL_SCALE)
+    for size in ("inner_width", "inner_height"):
+        figure.js_on_change(size, rescale)
+    for wheel in figure.select(type=WheelZoomTool):
+        wheel.zoom_on_axis = False
+    for box in figure.select(type=BoxZoomTool):
+        box.match_aspect = stretch == 1
 
 
 class Follower:
@@ -106,6 +110,15 @@ def _same(one: Any, other: Any) -> bool:
 def sentence(text: str, kind: str = "status") -> str:
     """A sentence that says what is wrong or missing, as HTML; nothing where it is empty."""
     return f'<div class="{kind}" style="{WARNING}">{html.escape(text)}</div>' if text else ""
+
+
+def code_block(code: str) -> str:
+    """Code as it is read and copied, as HTML."""
+    style = (
+        "font-size:11.5px;background:#f4f4f4;padding:6px;border-radius:4px;white-space:pre-wrap;"
+        "overflow-wrap:anywhere;margin:4px 0"
+    )
+    return f"<pre class='code' style='{style}'>{html.escape(code)}</pre>"
 
 
 def plain(text: str) -> Any:

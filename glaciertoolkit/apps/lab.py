@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import html
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -14,18 +13,16 @@ import param
 import xarray as xr
 
 from glaciertoolkit import maps
+from glaciertoolkit.apps.asking import KEPT_VIEWS, Asking
+from glaciertoolkit.apps.following import WIDE
 from glaciertoolkit.apps.lab_answer import Answer, Bench
 from glaciertoolkit.apps.lab_images import Overview, first_place, overview
-from glaciertoolkit.apps.lab_view import WIDE, LabView
+from glaciertoolkit.apps.lab_view import LabView
 from glaciertoolkit.conventions import validate
 from glaciertoolkit.errors import GlacierToolkitError, ParameterError
 from glaciertoolkit.tracking.parameters import METHODS, PREFILTERS
 from glaciertoolkit.tracking.track import parameters_of
 
-KEPT_VIEWS = 4
-"""Views that follow; a notebook makes one each time the lab is shown."""
-QUIET = 350
-"""Milliseconds after an answer before the offsets around the place are computed."""
 FALSE_ALARMS = [0.0001, 0.001, 0.01, 0.1, 1.0]
 WORDS = {
     "ncc": "normalised cross-correlation", "orientation": "orientation correlation",
@@ -39,7 +36,7 @@ ADJUSTED = (
 )  # fmt: skip
 
 
-class TrackingLab(pn.viewable.Viewer):
+class TrackingLab(Asking, pn.viewable.Viewer):
     """Touch the tracking itself: what is matched at one place, how, and how well.
 
     Parameters
@@ -103,10 +100,8 @@ class TrackingLab(pn.viewable.Viewer):
         pn.viewable.Viewer.__init__(
             self, x=place[0] if x is None else x, y=place[1] if y is None else y, **start
         )
-        self._views: list[LabView] = []
         self._roots: list[pn.Column] = []
-        self._pool = ThreadPoolExecutor(1, "tracking-lab")
-        self._asked = self._busy = False
+        self._prepare_asking("tracking-lab")
         self._around_of: Answer | None = None
         self._status = pn.pane.HTML("", **WIDE)
         self.answer = self.bench.answer(self.x, self.y, self.options)
@@ -150,27 +145,16 @@ class TrackingLab(pn.viewable.Viewer):
         "min_correlation", watch=True,
     )  # fmt: skip
     def _ask(self) -> None:
-        """Ask anew; while an answer is on its way, the next question waits, and only the last."""
-        if not hasattr(self, "_pool"):
-            return  # still being made
-        if self._busy:
-            self._asked = True
-            return
-        self._asked, self._busy = False, True
-        self._off_the_loop(
-            functools.partial(self.bench.answer, self.x, self.y, self.options), self._receive
-        )
+        self._ask_anew()
 
-    def _receive(self, answer: Answer) -> None:
-        self._busy = False
+    def _question(self) -> Callable[[], Answer]:
+        return functools.partial(self.bench.answer, self.x, self.y, self.options)
+
+    def _answered(self, answer: Answer) -> None:
         self.answer = answer
-        if self._asked:
-            self._ask()
-        elif document := self._session():
-            # Not now: drawing the answer needs the processors too.
-            document.add_timeout_callback(self._look_around, QUIET)
-        else:
-            self._look_around()
+
+    def _afterwards(self) -> None:
+        self._look_around()
 
     @param.depends("vectors", watch=True)
     def _look_around(self) -> None:
@@ -188,25 +172,6 @@ class TrackingLab(pn.viewable.Viewer):
         if answer is self.answer and self.vectors:
             self.around = around
 
-    def _off_the_loop(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
-        """``then(work())``: in a thread where a server waits for its other sessions, else now."""
-        document = self._session()
-        if document is None:
-            then(work())
-            return
-
-        def done(future: Future[Any]) -> None:
-            document.add_next_tick_callback(functools.partial(then, future.result()))
-
-        self._pool.submit(work).add_done_callback(done)
-
-    @staticmethod
-    def _session() -> Any:
-        """The document of the session of a server that this runs for; None where there is none."""
-        document = pn.state.curdoc
-        served = document is not None and document.session_context is not None
-        return document if served else None
-
     @param.depends("answer", watch=True)
     def _follow(self) -> None:
         self._on_views(lambda view: view.show(self.answer, self.code))
@@ -214,16 +179,6 @@ class TrackingLab(pn.viewable.Viewer):
     @param.depends("around", watch=True)
     def _follow_around(self) -> None:
         self._on_views(lambda view: view.show_around(self.around))
-
-    def _on_views(self, draw: Callable[[LabView], None]) -> None:
-        """Draw on all views, each in the turn of its own document."""
-        for view in getattr(self, "_views", ()):
-            document = view.document
-            served = document is not None and document.session_context is not None
-            if served and pn.state.curdoc is not document:
-                document.add_next_tick_callback(functools.partial(draw, view))
-            else:
-                draw(view)
 
     def _clicked(self, event: Any) -> None:
         try:
@@ -273,7 +228,7 @@ class TrackingLab(pn.viewable.Viewer):
     def _page(self) -> list[Any]:
         view = LabView(self.overview, _names(self.bench.pair))
         view.clicked.param.watch(self._clicked, "value")
-        self._views = [*self._views, view][-KEPT_VIEWS:]
+        self._keep_view(view)
         view.show(self.answer, self.code)
         view.show_around(self.around)
         if self.around is None:

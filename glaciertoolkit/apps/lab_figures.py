@@ -3,13 +3,21 @@ the browser's own work."""
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from glaciertoolkit.apps.bokeh_parts import (
+    blank_figure,
+    empty_raster,
+    follow,
+    in_kilometres,
+    palette,
+    raster,
+    source,
+)
 from glaciertoolkit.apps.lab_images import Overview, grey_limits
 from glaciertoolkit.conventions import DOUBTFUL
 from glaciertoolkit.maps import axis_names, map_axes
@@ -41,30 +49,6 @@ if (toggle.active) {
 """
 
 
-def source(**columns: Any) -> Any:
-    """A Bokeh data source."""
-    from bokeh.models import ColumnDataSource
-
-    return ColumnDataSource(data={name: list(values) for name, values in columns.items()})
-
-
-def raster(image: Array, x: npt.NDArray[Any], y: npt.NDArray[Any]) -> dict[str, list[Any]]:
-    """An image with its outer edges, as Bokeh's glyph wants it: first row lowest, x rising."""
-    values = np.asarray(image, np.float32)
-    values = values[:, ::-1] if x[-1] < x[0] else values
-    values = values[::-1] if y[-1] < y[0] else values
-    out: dict[str, list[Any]] = {"image": [np.ascontiguousarray(values)]}
-    for name, size, at in (("x", "dw", x), ("y", "dh", y)):
-        step = abs(float(at[-1] - at[0])) / (len(at) - 1) if len(at) > 1 else 1.0
-        low, high = sorted((float(at[0]), float(at[-1])))
-        out[name], out[size] = [low - step / 2], [high - low + step]
-    return out
-
-
-def _empty_raster() -> dict[str, list[Any]]:
-    return raster(np.full((2, 2), np.nan, np.float32), np.arange(2.0), np.arange(2.0))
-
-
 class LabFigures:
     """All figures of one view, and the sources that an answer fills."""
 
@@ -85,7 +69,7 @@ class LabFigures:
             "nodes": source(x=[], y=[]),
         }
         for name in ("reference", "secondary", "patch", "matched", "surface", "fit"):
-            self.sources[name] = source(**_empty_raster())
+            self.sources[name] = source(**empty_raster())
         self.mappers: dict[str, Any] = {}
         self._like = view.reference
         self._turns = False
@@ -101,16 +85,16 @@ class LabFigures:
     # ---- the figures
     def _map(self, view: Overview) -> Any:
         axes = map_axes(view.reference)
-        figure = _figure(
+        figure = blank_figure(
             "Click to choose a place", 400, axes["xlabel"], axes["ylabel"], aspect=True
         )
-        _kilometres(figure, axes)
+        in_kilometres(figure, axes)
         layers = []
         for image in (view.reference, view.secondary):
             data = source(**raster(image.values, image["x"].values, image["y"].values))
             layers.append(self._grey(figure, data, grey_limits(image.values)))
         self._layers = [layers[1]]
-        _follow(figure, layers[:1])
+        follow(figure, layers[:1])
         self._windows(figure)
         vectors = {"x0": "x0", "y0": "y0", "x1": "x1", "y1": "y1"}
         figure.segment(**vectors, source=self.sources["vectors"], color="black", line_width=2.4)
@@ -126,14 +110,14 @@ class LabFigures:
 
     def _chips(self) -> Any:
         axes = map_axes(self._like)
-        figure = _figure("reference", 400, axes["xlabel"], axes["ylabel"], aspect=True)
-        _kilometres(figure, axes)
+        figure = blank_figure("reference", 400, axes["xlabel"], axes["ylabel"], aspect=True)
+        in_kilometres(figure, axes)
         layers = [
             self._grey(figure, self.sources[name], (0, 1), name)
             for name in ("reference", "secondary")
         ]
         self._layers.append(layers[1])
-        _follow(figure, layers[:1])
+        follow(figure, layers[:1])
         self._windows(figure)
         figure.quad(
             "left", "right", "bottom", "top", source=self.sources["match"], fill_alpha=0,
@@ -172,7 +156,7 @@ class LabFigures:
             "image", "x", "y", "dw", "dh", source=self.sources[name],
             color_mapper=self.mappers[mapper],
         )  # fmt: skip
-        _follow(figure, [drawn])
+        follow(figure, [drawn])
         return drawn
 
     def _surface(self) -> Any:
@@ -181,7 +165,7 @@ class LabFigures:
         from bokeh.palettes import Viridis256
 
         names = axis_names(self._like)
-        figure = _figure(
+        figure = blank_figure(
             "correlation at each offset", 360, f"offset along {names['x']} (m)",
             f"offset along {names['y']} (m)", aspect=True,
         )  # fmt: skip
@@ -211,7 +195,7 @@ class LabFigures:
     def _fit(self) -> Any:
         from bokeh.palettes import Viridis256
 
-        figure = _figure(
+        figure = blank_figure(
             "peak between the pixels", 270, "offset x (m)", "offset y (m)", aspect=True
         )
         self._coloured(figure, "fit", "fit", Viridis256)
@@ -223,13 +207,15 @@ class LabFigures:
     def _small(self, name: str, title: str) -> Any:
         from bokeh.palettes import Greys256
 
-        figure = _figure(title, 270, "x from the centre (m)", "y from the centre (m)", aspect=True)
+        figure = blank_figure(
+            title, 270, "x from the centre (m)", "y from the centre (m)", aspect=True
+        )
         self._coloured(figure, name, "patch", Greys256)
         return figure
 
     def _cuts(self) -> Any:
         names = axis_names(self._like)
-        figure = _figure("cuts through the peak", 360, "offset (m)", "correlation")
+        figure = blank_figure("cuts through the peak", 360, "offset (m)", "correlation")
         for axis, colour, marker in (("x", ALONG_X, "circle"), ("y", ALONG_Y, "square")):
             label = names[axis]
             samples, fit = self.sources[f"samples_{axis}"], self.sources[f"fit_{axis}"]
@@ -314,7 +300,7 @@ class LabFigures:
         mapper.update(low=low, high=high)
         if turns != self._turns:  # colours take long to be checked and sent
             self._turns = turns
-            mapper.palette = _palette(cyclic=turns)
+            mapper.palette = palette("twilight" if turns else "gray")
             what = "directions of its gradient" if turns else "filtered"
             self.patch.title.text = f"template, {what}"
         for name, variable in (("patch", "template"), ("matched", "matched")):
@@ -369,19 +355,6 @@ class LabFigures:
         return scale
 
 
-@functools.cache
-def _palette(*, cyclic: bool) -> list[str]:
-    """Greys, or for directions the colours of a circle."""
-    from bokeh.palettes import Greys256
-
-    if not cyclic:
-        return list(Greys256)
-    from matplotlib import colormaps
-    from matplotlib.colors import to_hex
-
-    return [to_hex(colour) for colour in colormaps["twilight"](np.linspace(0, 1, 256))]
-
-
 def _round_number(value: float) -> float:
     """The largest of 1, 2, 5 times a power of ten that is not above `value`."""
     power = 10.0 ** np.floor(np.log10(value))
@@ -393,38 +366,3 @@ def _box(x: float, y: float, half: tuple[float, float]) -> dict[str, list[float]
         "left": [x - half[0]], "right": [x + half[0]],
         "bottom": [y - half[1]], "top": [y + half[1]],
     }  # fmt: skip
-
-
-def _figure(title: str, height: int, xlabel: str, ylabel: str, *, aspect: bool = False) -> Any:
-    from bokeh.plotting import figure
-
-    tools: dict[str, Any] = {"tools": "pan,wheel_zoom,reset,save", "active_scroll": "wheel_zoom"}
-    made: Any = figure(
-        title=title, height=height, sizing_mode="stretch_width", toolbar_location="right",
-        match_aspect=aspect, min_border_right=8, **tools,
-    )  # fmt: skip
-    made.xaxis.axis_label, made.yaxis.axis_label = xlabel, ylabel
-    made.toolbar.logo = None
-    made.toolbar.autohide = True
-    made.title.text_font_size = "13px"
-    for axis in (*made.xaxis, *made.yaxis):
-        axis.axis_label_text_font_style = "normal"
-        axis.axis_label_standoff = 4
-    made.xaxis.ticker.desired_num_ticks = 4
-    if aspect:
-        made.grid.visible = False
-        made.background_fill_color = "#f7f7f7"
-    return made
-
-
-def _kilometres(figure: Any, axes: dict[str, Any]) -> None:
-    for axis, name in ((figure.xaxis, "xformatter"), (figure.yaxis, "yformatter")):
-        if name in axes:
-            axis.formatter = axes[name]
-
-
-def _follow(figure: Any, renderers: list[Any]) -> None:
-    """Ranges that show these renderers, and nothing that reaches beyond them."""
-    for each in (figure.x_range, figure.y_range):
-        each.renderers = renderers
-        each.range_padding = 0
