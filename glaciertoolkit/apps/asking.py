@@ -3,16 +3,46 @@
 from __future__ import annotations
 
 import functools
+import threading
+import warnings
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import panel as pn
 
+from glaciertoolkit.errors import GlacierToolkitWarning
+
 KEPT_VIEWS = 4
 """Views that follow; a notebook makes one each time an app is shown."""
 QUIET = 350
 """Milliseconds after an answer before what is less urgent is computed."""
+
+
+class Quietly:
+    """A context without the warnings of this package, which an app shows from the results.
+
+    Python keeps the filters of warnings for all threads together; so the first thread that comes
+    sets this one, and the last that goes takes it away.
+    """
+
+    _lock = threading.Lock()
+    _inside = 0
+    _before: Any = None
+
+    def __enter__(self) -> None:
+        with Quietly._lock:
+            if not Quietly._inside:
+                Quietly._before = warnings.catch_warnings()
+                Quietly._before.__enter__()
+                warnings.simplefilter("ignore", GlacierToolkitWarning)
+            Quietly._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with Quietly._lock:
+            Quietly._inside -= 1
+            if not Quietly._inside:
+                Quietly._before.__exit__(None, None, None)
 
 
 class Asking:
@@ -24,9 +54,9 @@ class Asking:
 
     _busy = _again = False
 
-    def _prepare_asking(self, name: str) -> None:
-        """Make the thread that answers; `name` is that of the thread."""
-        self._pool = ThreadPoolExecutor(1, name)
+    def _prepare_asking(self, name: str, threads: int = 1) -> None:
+        """Make the threads that answer; with two, what can wait does not hold up an answer."""
+        self._pool = ThreadPoolExecutor(threads, name)
         self._views: list[Any] = []
 
     # ---- to be filled in
@@ -91,6 +121,15 @@ class Asking:
             document = view.document
             served = document is not None and document.session_context is not None
             if served and pn.state.curdoc is not document:
-                document.add_next_tick_callback(functools.partial(draw, view))
+                document.add_next_tick_callback(functools.partial(_held, draw, view, document))
             else:
-                draw(view)
+                _held(draw, view, document if served else None)
+
+
+def _held(draw: Callable[[Any], None], view: Any, document: Any) -> None:
+    """Draw, and send all that changes at once: the browser then paints once."""
+    if document is None:
+        draw(view)
+        return
+    with pn.io.hold(document):
+        draw(view)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 import math
-import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import xarray as xr
 
+from glaciertoolkit.apps.asking import Quietly
 from glaciertoolkit.apps.correction_content import Material, stable_of
 from glaciertoolkit.correction.correct import correct
 from glaciertoolkit.correction.noise import QUALITY
@@ -22,7 +23,7 @@ from glaciertoolkit.correction.steps import (
     residuals_by_step,
 )
 from glaciertoolkit.correction.surface import AUTO
-from glaciertoolkit.errors import GlacierToolkitError, GlacierToolkitWarning
+from glaciertoolkit.errors import GlacierToolkitError
 from glaciertoolkit.terrain import stable_terrain
 
 DEFAULTS = {n: p.default for n, p in inspect.signature(correct).parameters.items()}
@@ -91,9 +92,7 @@ class Workbench:
     def answer(self, question: Question) -> Answer:
         """Correct the live posts; what goes wrong becomes a sentence."""
         try:
-            with warnings.catch_warnings():
-                # They are in the result, and are shown from there.
-                warnings.simplefilter("ignore", GlacierToolkitWarning)
+            with Quietly():  # warnings are in the result, and are shown from there
                 return self._answer(question)
         except GlacierToolkitError as error:
             return Answer(None, {}, None, str(error))
@@ -110,29 +109,35 @@ class Workbench:
         steps = residuals_by_step(sample, motion)
         return Answer(motion, steps, describe_steps(steps))
 
-    def judge(self, question: Question, answer: Answer) -> Answer:
-        """The same with the hold-out, and with what is lost if a correction is left out."""
+    def judge(
+        self, question: Question, answer: Answer, obsolete: Callable[[], bool] = lambda: False
+    ) -> Answer:
+        """The same with the hold-out, and with what is lost if a correction is left out.
+
+        It is given up as soon as it is `obsolete`: somebody asks something else.
+        """
         if answer.motion is None or answer.whole:
             return answer
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", GlacierToolkitWarning)
-                return self._judge(question, answer)
+            with Quietly():
+                return self._judge(question, answer, obsolete)
         except Exception:
             # Figures beside the answer: what is wrong with the offsets the answer itself says.
             return answer
 
-    def _judge(self, question: Question, answer: Answer) -> Answer:
+    def _judge(self, question: Question, answer: Answer, obsolete: Callable[[], bool]) -> Answer:
         options = self.live(question.correcting)
         sample = needed(self.material.sample, options)
         given: dict[str, Any] = {"stable": self._stable(question), "dem": self._dem(sample)}
         motion = correct(sample, **given, **options)
         held = held_out_nmad(sample, motion)
-        left_out = {
-            part: leave_out(sample, motion, part, ice=self.material.ice, **given, **options)
-            for part in LEAVABLE
-            if options[part]
-        }
+        left_out = {}
+        for part in LEAVABLE:
+            if obsolete():
+                return answer
+            if options[part]:
+                ice = self.material.ice
+                left_out[part] = leave_out(sample, motion, part, ice=ice, **given, **options)
         table = describe_steps(answer.steps, held_out=held)
         return answer._replace(motion=motion, table=table, held=held, left_out=left_out)
 
@@ -140,8 +145,7 @@ class Workbench:
     def all_posts(self, question: Question) -> Answer:
         """Correct every post, noise filters and all; what is shown of it is the sample."""
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", GlacierToolkitWarning)
+            with Quietly():
                 return self._all_posts(question)
         except GlacierToolkitError as error:
             return Answer(None, {}, None, str(error), whole=True)
@@ -203,7 +207,7 @@ def code_of(material: Material, question: Question, bench: Workbench, *, whole: 
     if sample:
         every, step = material.every, material.sample.attrs["step"]
         lines += [
-            f"# shown: one of {every} by {every} posts, each a template of its own",
+            f"# what is shown: one of {every} by {every} posts",
             f"each = dict(y=slice({material.first}, None, {every}), "
             f"x=slice({material.first}, None, {every}))",
             f"offsets = offsets.isel(each).assign_attrs(step={step}).compute()",

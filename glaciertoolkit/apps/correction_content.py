@@ -158,7 +158,9 @@ def gather_material(
         every = thin(offsets["dx"], min(SAMPLE_POSTS, live_posts))[1]
         sample = _sample(offsets, every)
         ground = None if terrain is None else _every(terrain, every).copy(deep=True)
+    # Coordinates too: of a file they would be read again with every answer.
     sample = sample.compute()
+    ground = None if ground is None else ground.compute()
     if stable is not None and stable is not True:
         stable = as_stable(stable, offsets)
     return Material(

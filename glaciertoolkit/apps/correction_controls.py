@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import panel as pn
 
 from glaciertoolkit.apps.correction_content import thresholds_of
-from glaciertoolkit.apps.correction_view import CorrectionView
 from glaciertoolkit.apps.following import WIDE
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ SMALL: dict[str, Any] = {"margin": (2, 5), **WIDE}
 TICK: dict[str, Any] = {"margin": (2, 10)}
 
 
-def controls(lab: CorrectionLab, view: CorrectionView) -> pn.Column:
+def controls(lab: CorrectionLab) -> pn.Column:
     """All widgets, those of the two fits above, the rest in cards."""
     p, w = lab.param, pn.widgets
     together = w.RadioButtonGroup.from_param(p.sequential, **SMALL)
@@ -49,7 +48,7 @@ def controls(lab: CorrectionLab, view: CorrectionView) -> pn.Column:
     ]  # fmt: skip
     if lab.material.every > 1:
         parts.insert(0, _sample(lab))
-    return pn.Column(*parts, view.copy_button(), width=255)
+    return pn.Column(*parts, width=255)
 
 
 def _ground(lab: CorrectionLab) -> pn.Card:

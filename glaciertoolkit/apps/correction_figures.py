@@ -44,6 +44,9 @@ STEP_STYLES: dict[str, tuple[str, str]] = {
     PARTS["streaks"]: ("#56B4E9", "dashed"),
     NOISE: ("#0072B2", "solid"),
 }
+MARGIN, AXIS = 13, 58
+"""Pixels beside each map, and those of the axis of the first, which the others share."""
+
 REACH, BINS = 5.0, 50
 """A histogram reaches so many NMADs about its median, in so many bins."""
 
@@ -103,6 +106,7 @@ class CorrectionFigures:
         )
         self.mappers: dict[str, Any] = {}
         self._colours = ""
+        self._drawn: dict[str, Any] = {}
         self._veil: Any = None
         self._ranges = self._whole()
         self.maps = {name: self._map(name, first=k == 0) for k, name in enumerate(names)}
@@ -134,7 +138,7 @@ class CorrectionFigures:
             TITLES[name], 300, axes["xlabel"], axes["ylabel"], toolbar="above", **self._ranges
         )
         in_kilometres(figure, axes)
-        mapper = LinearColorMapper(palette=["#ffffff"], low=-1, high=1, nan_color="#d9d9d9")
+        mapper = LinearColorMapper(palette=["#ffffff"], low=-1, high=1, nan_color="#ffffff")
         self.mappers[name] = mapper
         drawn = figure.image(
             "image", "x", "y", "dw", "dh", source=self.sources[name], color_mapper=mapper
@@ -158,16 +162,16 @@ class CorrectionFigures:
         )
         bar = ColorBar(
             color_mapper=mapper, height=9, width="auto", padding=2, margin=0,
-            title="m", title_text_font_style="normal", title_text_font_size="10px",
+            title="displacement (m)", title_text_font_style="normal", title_text_font_size="10px",
             major_label_text_font_size="11px", title_standoff=1,
             orientation="horizontal",
         )  # fmt: skip
         figure.add_layout(bar, "below")
+        figure.sizing_mode = "stretch_both"  # the page holds the shape
         figure.grid.visible = False
-        figure.background_fill_color = "#f7f7f7"
         figure.yaxis.visible = first
-        figure.min_border_left = 52 if first else 6
-        figure.min_border_right = 6
+        figure.min_border_left = MARGIN + (AXIS if first else 0)
+        figure.min_border_right = MARGIN
         return figure
 
     def _histogram(self, axis: str) -> Any:
@@ -193,7 +197,7 @@ class CorrectionFigures:
                                line_width=3 if step == NOISE else 2)  # fmt: skip
             items.append(LegendItem(label=step, renderers=[line], visible=False))
         legend = Legend(
-            items=items, border_line_alpha=0, spacing=0, glyph_height=14,
+            items=items, border_line_alpha=0, spacing=0, location="center", glyph_height=14,
             label_height=15, label_text_font_size="12px", margin=2,
         )  # fmt: skip
         figure.add_layout(legend, "below")
@@ -218,13 +222,20 @@ class CorrectionFigures:
             missing = values is None
             shown = np.full((2, 2), np.nan, np.float32) if values is None else values
             at = (x[[0, -1]], y[[0, -1]]) if missing else (x, y)
-            self.sources[name].data = raster(shown, *at)
+            self._put(name, shown, *at)
             left = name in ("deformation", "topography") and missing
             self.maps[name].title.text = f"{name}: left in" if left else TITLES[name]
         self._veil.visible = veil
         stable = np.asarray(answer.motion["stable"].values, bool)
-        self.sources["veil"].data = raster((~stable).astype(np.float32), x, y)
+        self._put("veil", (~stable).astype(np.float32), x, y)
         self._show_histograms(answer, close_up=close_up)
+
+    def _put(self, name: str, values: Array, x: Any, y: Any) -> None:
+        """Send an image to the browser, unless it is there already."""
+        before = self._drawn.get(name)
+        if before is None or not np.array_equal(before, values, equal_nan=True):
+            self._drawn[name] = values
+            self.sources[name].data = raster(values, x, y)
 
     def _reaches(self, fields: dict[str, Array | None], *, one_scale: bool) -> dict[str, float]:
         left = {"result"} if not one_scale else set()

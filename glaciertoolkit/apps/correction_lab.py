@@ -123,7 +123,7 @@ class CorrectionLab(Asking, pn.viewable.Viewer):
         start |= {name: options.pop(name) for name in given if self._has_widget(name, options)}
         self.fixed = options
         pn.viewable.Viewer.__init__(self, **start)
-        self._prepare_asking("correction-lab")
+        self._prepare_asking("correction-lab", threads=2)
         self.answer = self.bench.answer(self.question)
         self._asked: Question = self.question
 
@@ -203,7 +203,7 @@ class CorrectionLab(Asking, pn.viewable.Viewer):
             return
         question, answer = self._asked, self.answer
         self._off_the_loop(
-            functools.partial(self.bench.judge, question, answer),
+            lambda: self.bench.judge(question, answer, lambda: self._busy),
             functools.partial(self._judged, answer),
         )
 
@@ -271,7 +271,7 @@ class CorrectionLab(Asking, pn.viewable.Viewer):
             view.busy, margin=0, **WIDE,
         )  # fmt: skip
         beside = pn.FlexBox(
-            controls(self, view), body, flex_wrap="wrap", align_items="flex-start", **WIDE
+            controls(self), body, flex_wrap="wrap", align_items="flex-start", **WIDE
         )
         return pn.Column(header, beside, **WIDE)
 

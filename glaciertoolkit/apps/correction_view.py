@@ -8,7 +8,7 @@ import panel as pn
 
 from glaciertoolkit.apps.correction_answer import Answer
 from glaciertoolkit.apps.correction_content import Material
-from glaciertoolkit.apps.correction_figures import CorrectionFigures
+from glaciertoolkit.apps.correction_figures import AXIS, MARGIN, CorrectionFigures
 from glaciertoolkit.apps.correction_tables import (
     axis_words,
     facts,
@@ -50,7 +50,7 @@ class CorrectionView:
         self.steps = pn.pane.HTML("", margin=(0, 10), **WIDE)
         self.left_out = pn.pane.HTML("", margin=(0, 10), **WIDE)
         self.facts = pn.pane.HTML("", margin=(0, 10), **WIDE)
-        self.code = pn.pane.HTML("", **WIDE)
+        self.code = pn.pane.HTML("", margin=(0, 10), **WIDE)
         self._plain_code = pn.widgets.TextAreaInput(visible=False, width=0, height=0, margin=0)
         self._drawn = False
 
@@ -106,23 +106,27 @@ class CorrectionView:
             pn.io.push_notebook(*self.maps.values(), *self.histograms.values())
 
     # ---- the page
-    def copy_button(self) -> Any:
-        """Puts the code where it can be pasted from."""
-        button = pn.widgets.Button(label="Copy as code", margin=(2, 5), **WIDE)
+    def _code_column(self) -> pn.Column:
+        """The code, and a button that puts it where it can be pasted from."""
+        button = pn.widgets.Button(label="Copy as code", margin=(2, 10), width=130)
         button.js_on_click(args={"code": self._plain_code}, code=COPY)
-        return pn.Column(button, self._plain_code, self.code, margin=0, **WIDE)
+        return pn.Column(self.code, button, self._plain_code, margin=0, **WIDE)
 
     def body(self) -> pn.Column:
         """Maps above histograms above tables, as many beside each other as the page is wide."""
         frame = frame_size(self.material.sample["dx"], 200)
-        wide, high = frame["frame_width"] + 12, frame["frame_height"] + 115
+        wide, high = frame["frame_width"] + 2 * MARGIN + AXIS, frame["frame_height"] + 105
         self._cells = {}
         for name, pane in self.maps.items():
-            extra = 46 if name == "raw" else 0  # the axis that the others share
+            first = name == "raw"
             style = {
-                "flex": f"1 1 {190 + extra}px", "min-width": "185px", "max-width": "480px",
-                "aspect-ratio": f"{wide + extra} / {high}", "height": "auto",
+                "flex": f"1 1 {195 + AXIS * first}px", "min-width": "185px",
+                "min-height": "260px", "align-self": "stretch", "height": "auto",
+                "max-width": f"{420 + AXIS * first}px",
             }  # fmt: skip
+            if first:
+                # The others are stretched to its height: maps of one size have one scale.
+                style["aspect-ratio"] = f"{wide} / {high}"
             self._cells[name] = pn.Column(pane, styles=style, margin=0)
         for name in ("geometry", "streaks"):
             if name in self._cells:
@@ -134,11 +138,14 @@ class CorrectionView:
         )  # fmt: skip
         return pn.Column(
             self.said,
-            _flow(*self._cells.values()),
+            _flow(*self._cells.values(), align="stretch"),
             pn.Row(hint, self.chosen, **WIDE),
             _flow(*(_half(pane) for pane in self.histograms.values())),
             _flow(_half(self.steps), _half(self.left_out)),
-            _flow(_half(self.facts), _half(notes_pane(self.material))),
+            _flow(
+                _half(pn.Column(self.facts, notes_pane(self.material), margin=0, **WIDE)),
+                _half(self._code_column()),
+            ),
             styles={"flex": "1 1 640px", "min-width": "340px", "height": "auto"},
         )
 
@@ -149,8 +156,8 @@ def notes_pane(material: Material) -> pn.pane.HTML:
     return pn.pane.HTML(f"<b>Notes</b>{text}" if text else "", margin=(0, 10), **WIDE)
 
 
-def _flow(*parts: Any) -> pn.FlexBox:
-    return pn.FlexBox(*parts, flex_wrap="wrap", align_items="flex-start", **WIDE)
+def _flow(*parts: Any, align: str = "flex-start") -> pn.FlexBox:
+    return pn.FlexBox(*parts, flex_wrap="wrap", align_items=align, **WIDE)
 
 
 def _half(part: Any) -> pn.Column:
