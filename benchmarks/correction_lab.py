@@ -52,6 +52,8 @@ PREPARE = """(maps) => {
 
 def write_run(folder: Path, size: int) -> None:
     """Offsets with a deformation, an offset by elevation, moving ice and 4 % wrong matches."""
+    import warnings
+
     import dask.array as da
     import geopandas as gpd
     import rasterio
@@ -61,6 +63,7 @@ def write_run(folder: Path, size: int) -> None:
     from glaciertoolkit.blocks import checkpoint
     from glaciertoolkit.conventions import describe
 
+    warnings.simplefilter("ignore", da.PerformanceWarning)
     rows, columns = (da.arange(size, chunks=CHUNK, dtype="float32") for _ in range(2))
     y, x = rows[:, None], columns[None, :]
     rng = da.random.default_rng(3)
@@ -103,7 +106,11 @@ def write_run(folder: Path, size: int) -> None:
     ) as file:  # fmt: skip
         file.write(height, 1)
     tops = [(i, j) for i in np.arange(175, size, 350) for j in np.arange(225, size, 450)]
-    shapes = [Point(480_000 + POST * j, 3_400_000 - POST * i).buffer(130 * POST) for i, j in tops]
+    spread = np.random.default_rng(5).uniform(0.7, 1.3, len(tops))  # no two rings alike
+    shapes = [
+        Point(480_000 + POST * j * s**0.1, 3_400_000 - POST * i * s**0.1).buffer(130 * POST * s)
+        for (i, j), s in zip(tops, spread, strict=True)
+    ]
     table = {"rgi_id": [f"G{i:04d}" for i in range(len(tops))]}
     gpd.GeoDataFrame(table, geometry=shapes, crs=32645).to_file(folder / "outlines.gpkg")
     record = [

@@ -106,6 +106,8 @@ class Workbench:
         sample = needed(self.material.sample, options)
         stable = self._stable(question)
         motion = correct(sample, stable=stable, dem=self._dem(sample), **options)
+        if not options["folds"]:
+            motion = motion.drop_vars("stable_fold")  # nothing has been held out yet
         steps = residuals_by_step(sample, motion)
         return Answer(motion, steps, describe_steps(steps))
 
@@ -123,7 +125,7 @@ class Workbench:
                 return self._judge(question, answer, obsolete)
         except Exception:
             # Figures beside the answer: what is wrong with the offsets the answer itself says.
-            return answer
+            return answer._replace(left_out={})
 
     def _judge(self, question: Question, answer: Answer, obsolete: Callable[[], bool]) -> Answer:
         options = self.live(question.correcting)

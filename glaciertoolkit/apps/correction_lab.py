@@ -108,21 +108,24 @@ class CorrectionLab(Asking, pn.viewable.Viewer):
     def __init__(self, material: Material, **options: Any) -> None:
         maps.holoviews()  # in a notebook: Bokeh's scripts come with the page, without a network
         self.material, self.bench = material, Workbench(material)
-        if material.radar:
-            self.param.topography.objects = BY_ORBITS
+        self._reliefs = BY_ORBITS if material.radar else ON_A_MAP
         if not material.knows_relief:
-            self.param.topography.objects = {"left in place (no elevation model)": False}
+            self._reliefs = {"left in place (no elevation model)": False}
         self._usual: dict[str, Any] = {"topography": "geometric" if material.radar else "elevation"}
         if not material.knows_relief:
             self._usual["topography"] = False
         if options.get("topography") is True or not material.knows_relief:
             options.pop("topography", None)
         self._default_buffer = 0.0 if material.outlines is None else OUTLINE_BUFFER
-        start = {"buffer": self._default_buffer, **self._usual}
+        start = {"buffer": self._default_buffer}
         given = (*ADJUSTED, "buffer", "max_slope")
         start |= {name: options.pop(name) for name in given if self._has_widget(name, options)}
         self.fixed = options
+        relief = start.pop("topography", self._usual["topography"])
         pn.viewable.Viewer.__init__(self, **start)
+        # Of this lab alone: the parameter of the class knows what there is on a map.
+        self.param.topography.objects = self._reliefs
+        self.topography = relief
         self._prepare_asking("correction-lab", threads=2)
         self.answer = self.bench.answer(self.question)
         self._asked: Question = self.question
@@ -132,6 +135,8 @@ class CorrectionLab(Asking, pn.viewable.Viewer):
         if name not in options:
             return False
         known, value = self.param[name], options[name]
+        if name == "topography":
+            return value in self._reliefs.values()
         if isinstance(known, param.Selector):
             return value in list(known.objects)
         if isinstance(known, param.Boolean):

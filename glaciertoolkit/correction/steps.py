@@ -206,7 +206,8 @@ def leave_out(
     >>> bool((bad.nmad > gt.nmad(motion.dx)).all())
     True
     """
-    without = correct(offsets, stable=stable, **{**options, part: False})
+    off = {part: False} | ({"aspect": False} if part == "topography" else {})
+    without = correct(offsets, stable=stable, **{**options, **off})
     ground = np.asarray(without["stable"].values, bool)
     where = ~ground if ice is None else ice
     both = where & np.isfinite(without["dx"].values) & np.isfinite(result["dx"].values)
