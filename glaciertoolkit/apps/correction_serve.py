@@ -61,10 +61,7 @@ def serve_correction_lab(
     if isinstance(folder_or_offsets, xr.Dataset):
         offsets, given = folder_or_offsets, {"dem": dem, "outlines": outlines, **options}
     else:
-        offsets, given = offsets_of(folder_or_offsets)
-        chosen = {"dem": dem, "outlines": outlines, **options}
-        given |= {k: v for k, v in chosen.items() if v is not None}
-        given["opening"] = (*given["opening"], *_paths(given))
+        offsets, given = offsets_of(folder_or_offsets, dem=dem, outlines=outlines, **options)
     # Gathered before serving: bad input has failed by now, and all sessions share one copy.
     material, start = prepared(offsets, **given)
 
@@ -82,13 +79,15 @@ def _paths(given: dict[str, Any]) -> list[str]:
     return [f"{n} = {str(given[n])!r}" for n in names if isinstance(given.get(n), str | Path)]
 
 
-def offsets_of(folder: str | Path) -> tuple[xr.Dataset, dict[str, Any]]:
+def offsets_of(folder: str | Path, **chosen: Any) -> tuple[xr.Dataset, dict[str, Any]]:
     """The offsets of a finished run, and with which options it corrected them.
 
     Parameters
     ----------
     folder : path
         The folder that the run wrote.
+    **chosen
+        Options in place of those of the run; None counts for nothing.
 
     Returns
     -------
@@ -113,13 +112,15 @@ def offsets_of(folder: str | Path) -> tuple[xr.Dataset, dict[str, Any]]:
     store = path / CHECKPOINT
     if store.exists():
         offsets = open_checkpoint(store)
-        opening = (f"offsets = gt.open_checkpoint({str(store)!r})",)
+        opening: tuple[str, ...] = (f"offsets = gt.open_checkpoint({str(store)!r})",)
     else:
         offsets = open_products(path)
         opening = (f"offsets = gt.open_products({str(path)!r})",)
         notes.append(
             f"The run has no {CHECKPOINT} any more: the offsets are made from its products."
         )
+    options |= {k: v for k, v in chosen.items() if v is not None}
+    opening = (*opening, *_paths(options))
     return offsets, {**options, "notes": tuple(notes), "opening": opening}
 
 

@@ -38,5 +38,5 @@ def test_every_command_exists() -> None:
 
 def test_every_app_has_a_command() -> None:
     table = PAGE.split("## Without a notebook")[1]
-    for command in ("demo", "run", "explore", "lab", "catalog"):
+    for command in ("demo", "run", "explore", "lab", "corrections", "catalog"):
         assert re.search(rf"`glaciertoolkit {command}\b", table)
