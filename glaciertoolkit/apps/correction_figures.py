@@ -19,7 +19,8 @@ from glaciertoolkit.apps.bokeh_parts import (
 )
 from glaciertoolkit.apps.correction_answer import Answer
 from glaciertoolkit.apps.correction_content import Material
-from glaciertoolkit.apps.following import keep_scale
+from glaciertoolkit.apps.correction_tables import metres
+from glaciertoolkit.apps.following import follow_map, keep_scale
 from glaciertoolkit.correction.steps import NOISE, PARTS, RAW, STEPS
 from glaciertoolkit.maps import axis_names, map_axes
 from glaciertoolkit.robust import nmad
@@ -108,9 +109,10 @@ class CorrectionFigures:
         self._colours = ""
         self._drawn: dict[str, Any] = {}
         self._veil: Any = None
-        self._ranges = self._whole()
         self.maps = {name: self._map(name, first=k == 0) for k, name in enumerate(names)}
         keep_scale(self.maps["raw"])
+        for name in names[1:]:
+            follow_map(self.maps["raw"], self.maps[name])
         self.histograms: dict[str, Any] = {}
         self._bars: dict[str, Any] = {}
         for axis in ("x", "y"):
@@ -135,7 +137,7 @@ class CorrectionFigures:
         like = self.material.sample["dx"]
         axes, words = map_axes(like), axis_names(like)
         figure = blank_figure(
-            TITLES[name], 300, axes["xlabel"], axes["ylabel"], toolbar="above", **self._ranges
+            TITLES[name], 300, axes["xlabel"], axes["ylabel"], toolbar="above", **self._whole()
         )
         in_kilometres(figure, axes)
         mapper = LinearColorMapper(palette=["#ffffff"], low=-1, high=1, nan_color="#ffffff")
@@ -265,7 +267,8 @@ class CorrectionFigures:
                 if values.size:
                     middle, spread = float(np.median(values)), nmad(values)
                     data = outline(values, middle, spread)
-                    item.label = {"value": f"{step}: median {middle:.2f}, NMAD {spread:.2f} m"}
+                    text = f"{step}: median {metres(middle, '.2f')}, NMAD {spread:.2f} m"
+                    item.label = {"value": text}
                     ends.append((float(data["x"][0]), float(data["x"][-1])))
                 self.sources[f"{axis} {step}"].data = data
             if ends:

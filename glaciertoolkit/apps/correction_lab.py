@@ -248,7 +248,7 @@ class CorrectionLab(Asking, pn.viewable.Viewer):
 
     def _dragged(self, event: Any) -> None:
         try:
-            x0, y0, x1, y1 = (float(word) for word in str(event.new).split()[:4])
+            x0, y0, x1, y1 = (round(float(word), 2) for word in str(event.new).split()[:4])
         except ValueError:
             return
         self.box = (min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))

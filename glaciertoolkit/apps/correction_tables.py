@@ -30,7 +30,10 @@ LEFT_OUT = {
 
 def metres(value: float, form: str = ".3f") -> str:
     """A number of metres, or a dash where there is none."""
-    return format(value, form) if np.isfinite(value) else NOTHING
+    if not np.isfinite(value):
+        return NOTHING
+    text = format(value, form)
+    return text if float(text) else format(0.0, form)  # not -0.00
 
 
 def grid(head: Sequence[str], rows: Sequence[Sequence[str]], kind: str, caption: str) -> str:

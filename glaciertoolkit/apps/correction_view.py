@@ -52,7 +52,7 @@ class CorrectionView:
         self.facts = pn.pane.HTML("", margin=(0, 10), **WIDE)
         self.code = pn.pane.HTML("", margin=(0, 10), **WIDE)
         self._plain_code = pn.widgets.TextAreaInput(visible=False, width=0, height=0, margin=0)
-        self._drawn = False
+        self._last: Answer | None = None
 
     @property
     def document(self) -> Any:
@@ -68,9 +68,10 @@ class CorrectionView:
     # ---- an answer
     def show(self, answer: Answer, **look: Any) -> None:
         """Draw an answer; without one the sentence that says why, beside the last answer."""
-        self.said.object = sentences(answer, self._drawn)
+        self.said.object = sentences(answer, self._last is not None)
+        if answer.motion is None and self._last is not None and self._last.left_out is None:
+            self.show_tables(self._last._replace(left_out={}))  # nobody computes them any more
         if answer.motion is not None:
-            self._drawn = True
             self.figures.show(answer, **look)
             for name in ("geometry", "streaks"):
                 if name in self._cells:
@@ -82,6 +83,7 @@ class CorrectionView:
     def show_tables(self, answer: Answer) -> None:
         """The tables of an answer: of some of them the figures come later."""
         if answer.motion is not None:
+            self._last = answer
             self.steps.object = steps_table(answer, self._words)
             self.left_out.object = left_out_table(answer, self._words)
             self.facts.object = facts(answer, self._words)
@@ -120,12 +122,12 @@ class CorrectionView:
         for name, pane in self.maps.items():
             first = name == "raw"
             style = {
-                "flex": f"1 1 {195 + AXIS * first}px", "min-width": "185px",
+                "flex": f"1 1 {150 + AXIS * first}px", "min-width": "150px",
                 "min-height": "260px", "align-self": "stretch", "height": "auto",
                 "max-width": f"{420 + AXIS * first}px",
             }  # fmt: skip
             if first:
-                # The others are stretched to its height: maps of one size have one scale.
+                # The others are stretched to its height, so that they are alike.
                 style["aspect-ratio"] = f"{wide} / {high}"
             self._cells[name] = pn.Column(pane, styles=style, margin=0)
         for name in ("geometry", "streaks"):

@@ -71,6 +71,35 @@ def keep_scale(figure: Any, stretch: float = 1.0) -> None:
         box.match_aspect = stretch == 1
 
 
+# Two maps of one place, of frames that may differ: the middle and the scale are shared.
+FOLLOW_MAP = """
+if (!lead.__follows && lead.inner_width > 0 && figure.inner_width > 0) {
+  figure.__follows = true
+  for (const [range, size] of [['x_range', 'inner_width'], ['y_range', 'inner_height']]) {
+    const {start, end} = lead[range]
+    const half = (end - start) / lead[size] * figure[size] / 2
+    figure[range].setv({start: (start + end) / 2 - half, end: (start + end) / 2 + half})
+  }
+  figure.__follows = false
+}
+"""
+
+
+def follow_map(first: Any, second: Any) -> None:
+    """Move one Bokeh figure with another, and that with it."""
+    from bokeh.models import CustomJS
+
+    if "follow_map" in second.tags:
+        return
+    second.tags.append("follow_map")
+    for lead, figure in ((first, second), (second, first)):
+        move = CustomJS(args={"lead": lead, "figure": figure}, code=FOLLOW_MAP)
+        for axis in (lead.x_range, lead.y_range):
+            axis.js_on_change("end", move)
+    for size in ("inner_width", "inner_height"):
+        second.js_on_change(size, CustomJS(args={"lead": first, "figure": second}, code=FOLLOW_MAP))
+
+
 class Follower:
     """Draws the layers of one figure from the state, each only when what it shows has changed.
 

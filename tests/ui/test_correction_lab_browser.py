@@ -109,16 +109,21 @@ def test_opens_offline_and_fits_the_screen(
     assert window.page.evaluate("document.documentElement.scrollWidth") <= width
     maps = [figures[k] for k in (RAW, DEFORMATION, TOPOGRAPHY, LEFT)]
     assert len({(f["w"], f["h"]) for f in maps}) == 1
-    assert len({tuple(f["xr"] + f["yr"]) for f in maps}) == 1
-    across, upward = ((maps[0][r][1] - maps[0][r][0]) / maps[0][s] for r, s in
-                      (("xr", "w"), ("yr", "h")))  # fmt: skip
-    assert across == pytest.approx(upward, rel=0.02)  # a metre is as long on both axes
+    assert_one_scale(maps)
     text = window.text()
     assert "2019-09-03 to 2019-10-02" in text
     assert "motion = gt.correct(offsets, stable=stable, dem=terrain)" in text
     assert re.search(r"after noise filter: median -?\d\.\d\d, NMAD \d\.\d\d m",
                      str(legend(window)))  # fmt: skip
     window.screenshot(tmp_path / f"corrections_{width}.png")
+
+
+def assert_one_scale(maps: list[dict[str, Any]]) -> None:
+    """A metre is as long on both axes and on all maps, and they show the same place."""
+    scales = [(f[r][1] - f[r][0]) / f[s] for f in maps for r, s in (("xr", "w"), ("yr", "h"))]
+    assert scales == pytest.approx([scales[0]] * len(scales), rel=0.02)
+    middles = [(sum(f["xr"]) / 2, sum(f["yr"]) / 2) for f in maps]
+    assert all(m == pytest.approx(middles[0], abs=60) for m in middles)
 
 
 def legend(window: Any) -> list[str]:
@@ -184,6 +189,15 @@ def test_topography_switched_off_and_streaks_switched_on(
     window.until(lambda: shows(window, STREAKS, calm.dy_streaks.values))
     window.until(lambda: row(window, "without streaks", "leftout"))
     assert window.page.evaluate("document.documentElement.scrollWidth") <= 1280
+    shown = window.figures()[:ALONG_X]
+    assert len({(f["y"], f["h"]) for f in shown}) == 1  # five maps in a row
+    window.until(lambda: abs(window.figures()[STREAKS]["xr"][0] - shown[RAW]["xr"][0]) < 60)
+    before = shown[RAW]["xr"]
+    box = shown[LEFT]
+    window.page.mouse.move(box["x"] + box["w"] / 2, box["y"] + box["h"] / 2)
+    window.page.mouse.wheel(0, -300)
+    window.until(lambda: np.ptp(window.figures()[RAW]["xr"]) < 0.9 * np.ptp(before))
+    assert_one_scale(window.figures()[:ALONG_X])
     window.screenshot(tmp_path / "corrections_streaks.png")
     assert window.errors == []
 
