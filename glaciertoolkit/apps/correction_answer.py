@@ -24,6 +24,7 @@ from glaciertoolkit.correction.steps import (
 )
 from glaciertoolkit.correction.surface import AUTO
 from glaciertoolkit.errors import GlacierToolkitError
+from glaciertoolkit.memory import trim
 from glaciertoolkit.terrain import stable_terrain
 
 DEFAULTS = {n: p.default for n, p in inspect.signature(correct).parameters.items()}
@@ -166,6 +167,9 @@ class Workbench:
         shown = [k for k in over if k not in ("dx_error", "dy_error", "dxdy_covariance")]
         motion = motion[[*shown, *(k for k in motion.data_vars if k not in over)]]
         motion = m.thinned(motion).compute()
+        if m.spool is not None:
+            m.spool.release()
+        trim()
         steps = residuals_by_step(m.sample, motion)
         held = held_out_nmad(m.sample, motion)
         table = describe_steps(steps, held_out=held)

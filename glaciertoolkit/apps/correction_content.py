@@ -23,6 +23,7 @@ from glaciertoolkit.errors import (
     InputError,
     ParameterError,
 )
+from glaciertoolkit.memory import trim
 from glaciertoolkit.styles import rings, thin
 from glaciertoolkit.terrain import as_stable, stable_terrain, terrain_at_posts
 
@@ -71,6 +72,8 @@ class Material:
         What the lab has to do without, and why.
     opening : tuple of str
         Lines of code that make `offsets`, `dem` and `outlines`.
+    spool : Spool or None
+        What keeps the terrain of a large map on disk.
     """
 
     offsets: xr.Dataset
@@ -85,6 +88,7 @@ class Material:
     fixed: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     opening: tuple[str, ...] = ()
+    spool: Spool | None = None
 
     @property
     def radar(self) -> bool:
@@ -152,12 +156,16 @@ def gather_material(
             "Nothing says which ground is stable: give outlines= (glaciers; all else is stable) or "
             "stable=, or drag a box over ground that does not move on the first map."
         )
-    every = 1
+    every, spool = 1, None
     sample, ground = offsets, terrain
     if offsets.sizes["y"] * offsets.sizes["x"] > live_posts:
         every = thin(offsets["dx"], min(SAMPLE_POSTS, live_posts))[1]
         sample = _sample(offsets, every)
-        ground = None if terrain is None else _every(terrain, every).copy(deep=True)
+        if terrain is not None:
+            ground = _every(terrain, every).copy(deep=True)
+            spool = Spool(terrain.nbytes, most=0)
+            terrain = _on_disk(terrain, spool)
+            trim()
     # Coordinates too: of a file they would be read again with every answer.
     sample = sample.compute()
     ground = None if ground is None else ground.compute()
@@ -165,13 +173,20 @@ def gather_material(
         stable = as_stable(stable, offsets)
     return Material(
         offsets, terrain, sample, ground, every, table, _ice(sample, table, said),
-        _lines(sample, table, said), stable, fixed, tuple(said), opening,
+        _lines(sample, table, said), stable, fixed, tuple(said), opening, spool,
     )  # fmt: skip
 
 
 def _every(ds: Any, every: int) -> Any:
     each = slice(every // 2, None, every)
     return ds.isel(y=each, x=each)
+
+
+def _on_disk(terrain: xr.Dataset, spool: Spool) -> xr.Dataset:
+    """The same, read where it is needed: only a correction of all posts does."""
+    held = {name: spool.hold(field, ours=True) for name, field in terrain.data_vars.items()}
+    spool.release()
+    return terrain.assign(held)
 
 
 def _sample(offsets: xr.Dataset, every: int) -> xr.Dataset:

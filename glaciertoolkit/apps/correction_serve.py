@@ -9,6 +9,7 @@ import xarray as xr
 
 from glaciertoolkit.apps.serving import Served, serve_page
 from glaciertoolkit.errors import FileError
+from glaciertoolkit.memory import return_freed_arrays
 
 CHECKPOINT = "offsets.zarr"
 
@@ -62,6 +63,7 @@ def serve_correction_lab(
         offsets, given = folder_or_offsets, {"dem": dem, "outlines": outlines, **options}
     else:
         offsets, given = offsets_of(folder_or_offsets, dem=dem, outlines=outlines, **options)
+    return_freed_arrays()
     # Gathered before serving: bad input has failed by now, and all sessions share one copy.
     material, start = prepared(offsets, **given)
 

@@ -30,18 +30,20 @@ class Spool:
     Parameters
     ----------
     expected : int
-        Bytes of all the lazy fields that will come.
+        Bytes of all the fields that will come.
+    most : int
+        Bytes up to which they are simply loaded.
     """
 
-    def __init__(self, expected: int) -> None:
+    def __init__(self, expected: int, *, most: int = IN_MEMORY) -> None:
         self._folder: Path | None = None
         self._maps: list[np.memmap[Any, Any]] = []
-        if expected <= IN_MEMORY:
+        if expected <= most:
             return
         free = shutil.disk_usage(tempfile.gettempdir()).free
         if free < 1.1 * expected:
             raise FileError(
-                f"the explorer needs {expected / 1e9:.1f} GB in {tempfile.gettempdir()} for this "
+                f"the app needs {expected / 1e9:.1f} GB in {tempfile.gettempdir()} for this "
                 f"map, {free / 1e9:.1f} GB are free; set TMPDIR to a folder with more room."
             )
         self._folder = Path(tempfile.mkdtemp(prefix="glaciertoolkit-"))
