@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 LIVE_POSTS = 200_000
 """Posts that are corrected live. Of more, a sample is."""
 
-SAMPLE_POSTS = 40_000
+SAMPLE_POSTS = 30_000
 """Posts of that sample, at most: so many are corrected in about the blink of an eye."""
 
 CORRECTING = tuple(

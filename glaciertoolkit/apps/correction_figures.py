@@ -23,7 +23,6 @@ from glaciertoolkit.apps.correction_tables import metres
 from glaciertoolkit.apps.following import follow_map, keep_scale
 from glaciertoolkit.correction.steps import NOISE, PARTS, RAW, STEPS
 from glaciertoolkit.maps import axis_names, map_axes
-from glaciertoolkit.robust import nmad
 from glaciertoolkit.styles import DIVERGING, SEQUENTIAL
 
 Array = npt.NDArray[np.float32]
@@ -257,6 +256,7 @@ class CorrectionFigures:
         self.sources["box"].data = {"left": x0, "right": x1, "bottom": y0, "top": y1}
 
     def _show_histograms(self, answer: Answer, *, close_up: bool) -> None:
+        assert answer.table is not None
         for k, (axis, figure) in enumerate(self.histograms.items()):
             ends = []
             for step in STEPS:
@@ -265,7 +265,9 @@ class CorrectionFigures:
                 item.visible = bool(values.size)
                 data: dict[str, Any] = {"x": [], "y": []}
                 if values.size:
-                    middle, spread = float(np.median(values)), nmad(values)
+                    middle, spread = (
+                        float(answer.table[name].sel(step=step)[k]) for name in ("median", "nmad")
+                    )
                     data = outline(values, middle, spread)
                     text = f"{step}: median {metres(middle, '.2f')}, NMAD {spread:.2f} m"
                     item.label = {"value": text}
