@@ -76,7 +76,8 @@ bench: $(BENCH_READY)
 	  echo "== benchmarks/$$script.py"; $(PYTHON) "benchmarks/$$script.py"; \
 	done
 	@# Those of the browser and of large fields want an idle machine and some minutes each.
-	@set -e; for script in corrections calibration zonal attribution trends explorer lab profile_inspector; do \
+	@set -e; for script in corrections calibration zonal attribution trends explorer lab profile_inspector \
+	  correction_lab; do \
 	  echo "== benchmarks/$$script.py"; $(PYTHON) "benchmarks/$$script.py"; \
 	done
 	@# The bars are those of the full size: benchmarks/gf3.py without --size, 3 GB of disk.

@@ -134,11 +134,11 @@ class Visitor:
         metrics = self.devtools.send("Performance.getMetrics")["metrics"]
         return server, 1000 * next(m["value"] for m in metrics if m["name"] == "TaskDuration")
 
-    def answer(self, act: Any) -> Times:
+    def answer(self, act: Any, *, seconds: float = 60) -> Times:
         """What the press that `act` makes takes until the new surface is drawn."""
         before, used = self.page.evaluate("lab.done.length"), self.used()
         act()
-        self.page.wait_for_function(f"() => lab.done.length > {before}", timeout=60_000)
+        self.page.wait_for_function(f"() => lab.done.length > {before}", timeout=1000 * seconds)
         now = self.used()
         # The offsets around come after the answer; then all is quiet.
         self.page.wait_for_timeout(1000)

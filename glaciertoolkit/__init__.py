@@ -6,7 +6,7 @@ it. What is heavy (numba, dask, rasterio, geopandas, panel) is imported where it
 """
 
 from glaciertoolkit import accessors as _accessors  # noqa: F401  registers `.glacier`
-from glaciertoolkit.apps import explore, inspect_profile, tracking_lab
+from glaciertoolkit.apps import correction_lab, explore, inspect_profile, tracking_lab
 from glaciertoolkit.balance import (
     elevation_change,
     elevation_trend,
@@ -147,6 +147,7 @@ __all__ = [
     "compare_insitu",
     "compare_points",
     "correct",
+    "correction_lab",
     "correlate",
     "correlation_surface",
     "curvature",

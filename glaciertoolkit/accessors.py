@@ -14,7 +14,7 @@ from typing import Any
 import xarray as xr
 
 from glaciertoolkit import terrain
-from glaciertoolkit.apps import explore, inspect_profile, tracking_lab
+from glaciertoolkit.apps import correction_lab, explore, inspect_profile, tracking_lab
 from glaciertoolkit.balance import elevation_change, fill_voids
 from glaciertoolkit.blocks import checkpoint
 from glaciertoolkit.correction.correct import correct
@@ -138,6 +138,7 @@ class GlacierDataset(_Accessor):
     explore = method(explore)
     inspect_profile = method(inspect_profile)
     tracking_lab = method(tracking_lab)
+    correction_lab = method(correction_lab)
     to_itslive = method(to_itslive)
     to_products = method(to_products)
     summary = method(summary)

@@ -224,6 +224,24 @@ def profile(
 
 
 @app.command()
+def corrections(
+    folder: Annotated[Path, typer.Argument(help="Folder of the products of a run.")],
+    dem: Annotated[
+        Path | None, typer.Option(help="Elevation model; default: that of the run.")
+    ] = None,
+    outlines: Annotated[
+        Path | None, typer.Option(help="Glacier outlines; default: those of the run.")
+    ] = None,
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 5009,
+    show: Annotated[bool, typer.Option(help="Open the browser.")] = True,
+) -> None:
+    """See in a browser what each correction of a run removes, and turn its options."""
+    from glaciertoolkit.apps.correction_serve import serve_correction_lab
+
+    serve_correction_lab(folder, dem=dem, outlines=outlines, port=port, show=show)
+
+
+@app.command()
 def catalog(
     path: Annotated[Path | None, typer.Argument(help="A catalog file; default: our own.")] = None,
     role: Annotated[

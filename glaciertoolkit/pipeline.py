@@ -22,6 +22,7 @@ from glaciertoolkit.correction.correct import check_folds, correct
 from glaciertoolkit.correction.deformation import estimator_of
 from glaciertoolkit.correction.noise import filter_noise
 from glaciertoolkit.correction.relief import check_aspect, method_of
+from glaciertoolkit.correction.steps import Residuals, residuals_by_step
 from glaciertoolkit.correction.terms import check_order
 from glaciertoolkit.errors import FileError, GlacierToolkitError
 from glaciertoolkit.io.atomic import atomic_folder
@@ -30,8 +31,6 @@ from glaciertoolkit.io.products import open_products, to_products
 from glaciertoolkit.memory import return_freed_arrays, trim
 from glaciertoolkit.motion import velocity
 from glaciertoolkit.provenance import history
-from glaciertoolkit.sar.footprint import ground_per_slant
-from glaciertoolkit.sar.geometry import geometry_of
 from glaciertoolkit.sar.posts import locate
 from glaciertoolkit.settings import EVERYWHERE, Settings, to_yaml
 from glaciertoolkit.stats.glaciers import glaciers
@@ -70,9 +69,6 @@ FILTERING = (
     "disparity_share", "disparity_reach", "median_threshold", "median_floor", "min_island",
     "max_speed", "min_snr", "max_turn", "max_strain", "fill", "smooth", "smoothing",
 )  # fmt: skip
-
-Residuals = dict[str, tuple[np.ndarray, np.ndarray]]
-"""Displacement (x, y) left on stable ground, metres, from the name of each step."""
 
 Stage = Callable[[str], AbstractContextManager[None]]
 """Called with the name of each stage; its context lasts as long as the stage."""
@@ -212,43 +208,6 @@ def _assess(
         by_elevation=topography(ds, dem, outlines=outlines) if dem else None,
         files={name: folder / name for name in _product_names(settings)},
     )
-
-
-def residuals_by_step(offsets: xr.Dataset, result: xr.Dataset) -> Residuals:
-    """Displacement left on stable ground before and after each correction, x and y, in metres.
-
-    Each step keeps what `correct` removed later, so the figures need no second run. In radar
-    geometry x is ground range and y azimuth.
-    """
-    ground = np.asarray(result["stable"].values, bool)
-    parts = {
-        "geometry": "after orbits",
-        "deformation": "after deformation",
-        "topography": "after topography",
-    }
-    if in_radar_geometry(offsets) and "dx_topography" in result:
-        # What the orbits predict of the relief is taken off before the deformation is fitted.
-        parts = {k: parts[k] for k in ("geometry", "topography", "deformation")}
-    left = [np.asarray(offsets[k].values)[ground] for k in ("dx", "dy")]
-    steps = {"as tracked": left}
-    for part, label in parts.items():
-        if f"dx_{part}" in result:
-            left = [
-                value - np.asarray(result[f"{k}_{part}"].values)[ground]
-                for value, k in zip(left, ("dx", "dy"), strict=True)
-            ]
-            steps[label] = left
-    if any(step["step"] == "correct" and step["parameters"]["noise"] for step in history(result)):
-        steps["after noise filter"] = [np.asarray(result[k].values)[ground] for k in ("dx", "dy")]
-    out = {}
-    scale = 1.0
-    if in_radar_geometry(offsets):
-        height = float(offsets["height"].mean())
-        scale = ground_per_slant(geometry_of(offsets), height=height)
-    for label, (dx, dy) in steps.items():
-        keep = np.isfinite(dx) & np.isfinite(dy)
-        out[label] = (dx[keep] * np.float32(scale), dy[keep])
-    return out
 
 
 def _product_names(settings: Settings) -> list[str]:

@@ -177,6 +177,38 @@ def test_the_baseline_is_recovered_from_stable_ground(scene: Written, offsets: x
 
 
 @pytest.mark.slow
+def test_the_correction_lab_works_in_radar_geometry(
+    done: Any, motion: xr.Dataset, tmp_path: Path
+) -> None:
+    from glaciertoolkit.apps.correction_serve import offsets_of
+
+    _, out, _ = done
+    offsets, given = offsets_of(out)
+    lab = gt.correction_lab(offsets, **given)
+    lab.__panel__()
+    assert lab.topography == "geometric"
+    for name in ("dx", "dy", "dx_geometry", "dx_topography", "dy_deformation", "dx_holdout"):
+        np.testing.assert_array_equal(lab.motion[name].values, motion[name].values)
+    assert list(lab.answer.steps)[:2] == ["as tracked", "after orbits"]
+    assert set(lab.answer.left_out) == {"deformation", "topography", "noise"}
+    left = left_on_ground(lab.motion)
+    names: dict[str, Any] = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", gt.GlacierToolkitWarning)
+        exec(lab.code, names)
+    np.testing.assert_array_equal(names["motion"].dx.values, motion.dx.values)
+    lab.topography = "baseline"
+    assert "baseline_perpendicular" in lab.motion
+    lab.topography = False
+    assert left_on_ground(lab.motion) > left
+    # Without its offsets the lab is that of the map, where the orbits are not known.
+    shutil.copy(out / "motion.nc", tmp_path)
+    shutil.copy(out / "run.yaml", tmp_path)
+    mapped, given = offsets_of(tmp_path)
+    assert gt.correction_lab(mapped, **given).topography == "elevation"
+
+
+@pytest.mark.slow
 def test_ice_moves_as_in_truth(mapped: xr.Dataset) -> None:
     gentle = mapped["slope"].values <= 20
     assert along_flow(mapped, gentle) == pytest.approx(1, abs=0.03)

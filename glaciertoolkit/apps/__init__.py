@@ -194,3 +194,55 @@ def tracking_lab(
     from glaciertoolkit.apps.lab import TrackingLab
 
     return TrackingLab(pair, x=x, y=y, **options)
+
+
+def correction_lab(
+    offsets: xr.Dataset, *, dem: Any = None, outlines: Any = None, **options: Any
+) -> Any:
+    """Open the correction lab in a notebook cell: see what each correction removes.
+
+    Maps of the offsets, of each field that is removed and of what is left; histograms and NMAD of
+    the ground that does not move after each step; and what is lost if a correction is left out.
+    All follow the widgets, and a box dragged over the first map.
+
+    Parameters
+    ----------
+    offsets : xarray.Dataset
+        From `track`, computed or checkpointed. Of motion that has been corrected already the
+        removed fields are added again first. Of more than 200,000 posts a sample is corrected
+        live, and all of them by a button.
+    dem : path or xarray.DataArray, optional
+        Elevation in metres on any grid, for the topography-related offset and the slope of stable
+        ground.
+    outlines : path or geopandas.GeoDataFrame, optional
+        Glacier outlines in any CRS; the ground around them is stable.
+    **options
+        Those of `correct` and of `stable_terrain` to begin with; those without a widget stay as
+        they are given. ``stable=`` takes a mask, or True for every post.
+
+    Returns
+    -------
+    glaciertoolkit.apps.correction_lab.CorrectionLab
+        Shows itself; ``.motion`` is what `correct` made of the offsets, ``.options`` what the
+        widgets say, ``.code`` the calls that do the same.
+
+    Raises
+    ------
+    MissingVariableError, InputError, GridError, ParameterError, NotComputedError
+        Where the Dataset holds no offsets that can be corrected, or an option is unknown.
+
+    Examples
+    --------
+    >>> import glaciertoolkit as gt
+    >>> pair = gt.simulate_pair(size=512, seed=1)
+    >>> offsets = gt.track(pair, template=32, search=12, step=16).compute()
+    >>> lab = gt.correction_lab(offsets, outlines=gt.simulate_outlines(pair), order=1)
+    >>> print(lab.code.splitlines()[-1])
+    motion = gt.correct(offsets, stable=stable, order=1, topography=False)
+    >>> lab.order = 0  # what the widget does
+    >>> int(lab.motion.deformation_order)
+    0
+    """
+    from glaciertoolkit.apps.correction_lab import lab
+
+    return lab(offsets, dem=dem, outlines=outlines, **options)

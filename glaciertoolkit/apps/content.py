@@ -385,14 +385,18 @@ def first_line(ds: xr.Dataset, name: str) -> tuple[list[float], list[float]]:
 
 
 def subtitle(content: Content, name: str) -> str:
-    """The pair in words: dates, days between them, posts, share of posts with a value."""
-    parts, ds = [], content.ds
+    """The pair in words, with the share of posts with a value."""
+    share = np.isfinite(content.overview[name].values).mean()
+    return f"{pair_words(content.ds)} · {100 * share:.0f} % with a value"
+
+
+def pair_words(ds: xr.Dataset) -> str:
+    """A pair in words: its dates, the days between them, its posts."""
+    parts = []
     if {"reference_time", "secondary_time"} <= set(ds.coords):
         dates = [str(ds[c].values.astype("datetime64[D]")) for c in
                  ("reference_time", "secondary_time")]  # fmt: skip
         parts.append(f"{dates[0]} to {dates[1]} ({interval_days(ds):g} days)")
     spacing = abs(float(ds["x"][1] - ds["x"][0]))
     parts.append(f"{ds.sizes['y'] * ds.sizes['x']:,} posts, one every {spacing:g} m")
-    share = np.isfinite(content.overview[name].values).mean()
-    parts.append(f"{100 * share:.0f} % with a value")
     return " · ".join(parts)

@@ -31,6 +31,11 @@ def raster(image: Array, x: npt.NDArray[Any], y: npt.NDArray[Any]) -> dict[str, 
     return out
 
 
+def empty_raster() -> dict[str, list[Any]]:
+    """What an image source holds before there is an image."""
+    return raster(np.full((2, 2), np.nan, np.float32), np.arange(2.0), np.arange(2.0))
+
+
 @functools.cache
 def palette(name: str) -> list[str]:
     """The 256 colours of a colour map, as Bokeh wants them."""
@@ -40,14 +45,17 @@ def palette(name: str) -> list[str]:
     return [to_hex(colour) for colour in colormaps[name](np.linspace(0, 1, 256))]
 
 
-def bokeh_figure(title: str, height: int, xlabel: str, ylabel: str, *, aspect: bool = False) -> Any:
+def bokeh_figure(
+    title: str, height: int, xlabel: str, ylabel: str, *, aspect: bool = False,
+    toolbar: Any = "right", **options: Any,
+) -> Any:  # fmt: skip
     """A figure as wide as its place; `aspect` for maps, where both axes have one scale."""
     from bokeh.plotting import figure
 
     tools: dict[str, Any] = {"tools": "pan,wheel_zoom,reset,save", "active_scroll": "wheel_zoom"}
     made: Any = figure(
-        title=title, height=height, sizing_mode="stretch_width", toolbar_location="right",
-        match_aspect=aspect, min_border_right=8, **tools,
+        title=title, height=height, sizing_mode="stretch_width", toolbar_location=toolbar,
+        match_aspect=aspect, min_border_right=8, **tools, **options,
     )  # fmt: skip
     made.xaxis.axis_label, made.yaxis.axis_label = xlabel, ylabel
     made.toolbar.logo = None

@@ -72,6 +72,35 @@ def equal_scale(stretch: float = 1.0) -> Callable[[Any, Any], None]:
     return hook
 
 
+# Two maps of one place, of frames that may differ: the middle and the scale are shared.
+FOLLOW_MAP = """
+if (!lead.__follows && lead.inner_width > 0 && figure.inner_width > 0) {
+  figure.__follows = true
+  for (const [range, size] of [['x_range', 'inner_width'], ['y_range', 'inner_height']]) {
+    const {start, end} = lead[range]
+    const half = (end - start) / lead[size] * figure[size] / 2
+    figure[range].setv({start: (start + end) / 2 - half, end: (start + end) / 2 + half})
+  }
+  figure.__follows = false
+}
+"""
+
+
+def follow_map(first: Any, second: Any) -> None:
+    """Move one Bokeh figure with another, and that with it."""
+    from bokeh.models import CustomJS
+
+    if "follow_map" in second.tags:
+        return
+    second.tags.append("follow_map")
+    for lead, figure in ((first, second), (second, first)):
+        move = CustomJS(args={"lead": lead, "figure": figure}, code=FOLLOW_MAP)
+        for axis in (lead.x_range, lead.y_range):
+            axis.js_on_change("end", move)
+    for size in ("inner_width", "inner_height"):
+        second.js_on_change(size, CustomJS(args={"lead": first, "figure": second}, code=FOLLOW_MAP))
+
+
 class Follower:
     """Draws the layers of one figure from the state, each only when what it shows has changed.
 
@@ -111,6 +140,15 @@ def _same(one: Any, other: Any) -> bool:
 def sentence(text: str, kind: str = "status") -> str:
     """A sentence that says what is wrong or missing, as HTML; nothing where it is empty."""
     return f'<div class="{kind}" style="{WARNING}">{html.escape(text)}</div>' if text else ""
+
+
+def code_block(code: str) -> str:
+    """Code as it is read and copied, as HTML."""
+    style = (
+        "font-size:11.5px;background:#f4f4f4;padding:6px;border-radius:4px;white-space:pre-wrap;"
+        "overflow-wrap:anywhere;margin:4px 0"
+    )
+    return f"<pre class='code' style='{style}'>{html.escape(code)}</pre>"
 
 
 def plain(text: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import html
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,17 +13,17 @@ import param
 import xarray as xr
 
 from glaciertoolkit import maps
+from glaciertoolkit.apps.asking import Asking
+from glaciertoolkit.apps.following import WIDE
 from glaciertoolkit.apps.lab_answer import Answer, Bench
 from glaciertoolkit.apps.lab_images import Overview, first_place, overview
-from glaciertoolkit.apps.lab_view import WIDE, LabView
-from glaciertoolkit.apps.off_the_loop import OffTheLoop, Views, session
+from glaciertoolkit.apps.lab_view import LabView
+from glaciertoolkit.apps.off_the_loop import Views
 from glaciertoolkit.conventions import validate
 from glaciertoolkit.errors import GlacierToolkitError, ParameterError
 from glaciertoolkit.tracking.parameters import METHODS, PREFILTERS
 from glaciertoolkit.tracking.track import parameters_of
 
-QUIET = 350
-"""Milliseconds after an answer before the offsets around the place are computed."""
 FALSE_ALARMS = [0.0001, 0.001, 0.01, 0.1, 1.0]
 WORDS = {
     "ncc": "normalised cross-correlation", "orientation": "orientation correlation",
@@ -36,7 +37,7 @@ ADJUSTED = (
 )  # fmt: skip
 
 
-class TrackingLab(pn.viewable.Viewer):
+class TrackingLab(Asking, pn.viewable.Viewer):
     """Touch the tracking itself: what is matched at one place, how, and how well.
 
     Parameters
@@ -100,10 +101,8 @@ class TrackingLab(pn.viewable.Viewer):
         pn.viewable.Viewer.__init__(
             self, x=place[0] if x is None else x, y=place[1] if y is None else y, **start
         )
-        self._views: Views[LabView] = Views()
         self._roots: list[pn.Column] = []
-        self._loop = OffTheLoop("tracking-lab")
-        self._asked = self._busy = False
+        self._prepare_asking("tracking-lab")
         self._around_of: Answer | None = None
         self._status = pn.pane.HTML("", **WIDE)
         self.answer = self.bench.answer(self.x, self.y, self.options)
@@ -147,27 +146,16 @@ class TrackingLab(pn.viewable.Viewer):
         "min_correlation", watch=True,
     )  # fmt: skip
     def _ask(self) -> None:
-        """Ask anew; while an answer is on its way, the next question waits, and only the last."""
-        if not hasattr(self, "_loop"):
-            return  # still being made
-        if self._busy:
-            self._asked = True
-            return
-        self._asked, self._busy = False, True
-        self._loop.run(
-            functools.partial(self.bench.answer, self.x, self.y, self.options), self._receive
-        )
+        self._ask_anew()
 
-    def _receive(self, answer: Answer) -> None:
-        self._busy = False
+    def _question(self) -> Callable[[], Answer]:
+        return functools.partial(self.bench.answer, self.x, self.y, self.options)
+
+    def _answered(self, answer: Answer) -> None:
         self.answer = answer
-        if self._asked:
-            self._ask()
-        elif document := session():
-            # Not now: drawing the answer needs the processors too.
-            document.add_timeout_callback(self._look_around, QUIET)
-        else:
-            self._look_around()
+
+    def _afterwards(self) -> None:
+        self._look_around()
 
     @param.depends("vectors", watch=True)
     def _look_around(self) -> None:
@@ -187,11 +175,11 @@ class TrackingLab(pn.viewable.Viewer):
 
     @param.depends("answer", watch=True)
     def _follow(self) -> None:
-        self._views.draw(lambda view: view.show(self.answer, self.code))
+        self._on_views(lambda view: view.show(self.answer, self.code))
 
     @param.depends("around", watch=True)
     def _follow_around(self) -> None:
-        self._views.draw(lambda view: view.show_around(self.around))
+        self._on_views(lambda view: view.show_around(self.around))
 
     def _clicked(self, event: Any) -> None:
         try:

@@ -9,7 +9,15 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from glaciertoolkit.apps.figures import bokeh_figure, follow, kilometres, palette, raster, source
+from glaciertoolkit.apps.figures import (
+    bokeh_figure,
+    empty_raster,
+    follow,
+    kilometres,
+    palette,
+    raster,
+    source,
+)
 from glaciertoolkit.apps.lab_images import Overview, grey_limits
 from glaciertoolkit.conventions import DOUBTFUL
 from glaciertoolkit.maps import axis_names, map_axes
@@ -41,10 +49,6 @@ if (toggle.active) {
 """
 
 
-def _empty_raster() -> dict[str, list[Any]]:
-    return raster(np.full((2, 2), np.nan, np.float32), np.arange(2.0), np.arange(2.0))
-
-
 class LabFigures:
     """All figures of one view, and the sources that an answer fills."""
 
@@ -65,7 +69,7 @@ class LabFigures:
             "nodes": source(x=[], y=[]),
         }
         for name in ("reference", "secondary", "patch", "matched", "surface", "fit"):
-            self.sources[name] = source(**_empty_raster())
+            self.sources[name] = source(**empty_raster())
         self.mappers: dict[str, Any] = {}
         self._like = view.reference
         self._turns = False

@@ -10,12 +10,12 @@ import numpy as np
 import panel as pn
 import xarray as xr
 
+from glaciertoolkit.apps.following import WIDE, code_block
 from glaciertoolkit.apps.lab_answer import Answer
 from glaciertoolkit.apps.lab_figures import MATCH, SEARCH, TEMPLATE, LabFigures
 from glaciertoolkit.apps.lab_images import Overview
 from glaciertoolkit.conventions import DOUBTFUL, Flag
 
-WIDE: dict[str, Any] = {"sizing_mode": "stretch_width"}
 GOOD, BAD = "#e6f4ee", "#fff4e0"
 MARKS = (
     "<span class='marks' style='font-size:12px'>✕ highest peak, ○ second peak; dotted "
@@ -56,7 +56,7 @@ class LabView:
     def show(self, answer: Answer, code: str) -> None:
         """Draw an answer; without one the sentence that says why, beside the last answer."""
         self.verdict.object = verdict(answer)
-        self.code.object = f"<b>The same in code</b>{_code(code)}"
+        self.code.object = f"<b>The same in code</b>{code_block(code)}"
         if answer.found is None:
             return
         self.figures.show(answer.found)
@@ -175,11 +175,3 @@ def caption(found: xr.Dataset, block: tuple[int, int]) -> str:
             "resolution.</span>"
         )
     return f"<div class='caption' style='font-size:12px;line-height:1.5'>{' '.join(parts)}</div>"
-
-
-def _code(code: str) -> str:
-    style = (
-        "font-size:11.5px;background:#f4f4f4;padding:6px;border-radius:4px;white-space:pre-wrap;"
-        "overflow-wrap:anywhere;margin:4px 0"
-    )
-    return f"<pre class='code' style='{style}'>{html.escape(code)}</pre>"

@@ -11,7 +11,13 @@ import xarray as xr
 
 from glaciertoolkit import maps
 from glaciertoolkit.apps.content import Content
-from glaciertoolkit.apps.following import QUIET, Follower, equal_scale, only_image_brushed
+from glaciertoolkit.apps.following import (
+    QUIET,
+    Follower,
+    equal_scale,
+    follow_map,
+    only_image_brushed,
+)
 from glaciertoolkit.apps.line_view import LineView
 from glaciertoolkit.apps.selection import Area, Box, polygon_of
 from glaciertoolkit.apps.state import NONE, State, same_window
@@ -42,20 +48,6 @@ def _follow_mode(plot: Any, _: Any) -> None:
     if "follow_mode" not in figure.tags:
         figure.tags.append("follow_mode")
         figure.js_on_change("name", CustomJS(args={"figure": figure}, code=FOLLOW_MODE))
-
-
-# Two maps of one place, of frames that may differ: the middle and the scale are shared.
-FOLLOW_MAP = """
-if (!lead.__follows && lead.inner_width > 0 && figure.inner_width > 0) {
-  figure.__follows = true
-  for (const [range, size] of [['x_range', 'inner_width'], ['y_range', 'inner_height']]) {
-    const {start, end} = lead[range]
-    const half = (end - start) / lead[size] * figure[size] / 2
-    figure[range].setv({start: (start + end) / 2 - half, end: (start + end) / 2 + half})
-  }
-  figure.__follows = false
-}
-"""
 
 
 def _paths(lines: list[Any]) -> hv.Path:
@@ -192,20 +184,8 @@ class MapView:
 
     def _follow_map(self, plot: Any, _: Any) -> None:
         """Move the second map with the first and the first with the second."""
-        from bokeh.models import CustomJS
-
-        second, first = plot.state, self._figure
-        if first is None or "follow_map" in second.tags:
-            return
-        second.tags.append("follow_map")
-        for lead, figure in ((first, second), (second, first)):
-            move = CustomJS(args={"lead": lead, "figure": figure}, code=FOLLOW_MAP)
-            for axis in (lead.x_range, lead.y_range):
-                axis.js_on_change("end", move)
-        for size in ("inner_width", "inner_height"):
-            second.js_on_change(
-                size, CustomJS(args={"lead": first, "figure": second}, code=FOLLOW_MAP)
-            )
+        if self._figure is not None:
+            follow_map(self._figure, plot.state)
 
     def _overlay(self, layers: list[Any], active: list[str], hooks: list[Any]) -> Any:
         content = self.state.content

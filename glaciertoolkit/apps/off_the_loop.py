@@ -28,13 +28,16 @@ def in_turn(document: Any, draw: Callable[[], Any]) -> None:
 
 
 class OffTheLoop:
-    """One thread for the work of one app: what it is given comes one after the other."""
+    """The threads for the work of one app; with one, all comes in the order of the asking.
 
-    def __init__(self, name: str) -> None:
-        self._pool = ThreadPoolExecutor(1, name)
+    With two, what can wait does not hold up an answer.
+    """
+
+    def __init__(self, name: str, threads: int = 1) -> None:
+        self._pool = ThreadPoolExecutor(threads, name)
 
     def run(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
-        """``then(work())``: in the thread where a server waits for its other sessions, else now."""
+        """``then(work())``: in a thread where a server waits for its other sessions, else now."""
         document = session()
         if document is None:
             then(work())

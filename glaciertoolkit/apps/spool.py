@@ -30,15 +30,17 @@ class Spool:
     Parameters
     ----------
     expected : int
-        Bytes of all the lazy fields that will come.
+        Bytes of all the fields that will come.
     what : str
         The app as its sentences call it.
+    most : int
+        Bytes up to which they are simply loaded.
     """
 
-    def __init__(self, expected: int, what: str = "the explorer") -> None:
+    def __init__(self, expected: int, what: str = "the explorer", *, most: int = IN_MEMORY) -> None:
         self._folder: Path | None = None
         self._maps: list[np.memmap[Any, Any]] = []
-        if expected <= IN_MEMORY:
+        if expected <= most:
             return
         free = shutil.disk_usage(tempfile.gettempdir()).free
         if free < 1.1 * expected:

@@ -82,9 +82,11 @@ def correct(
         geometry their posts have been located (`locate`).
     stable : xarray.DataArray of bool or True
         Non-glacial ground, from `stable_terrain`; True takes every post (drifting ice, tests).
-    dem : xarray.DataArray or path-like, optional
-        Elevation, any grid and CRS. Without it the topography-related offset stays. In radar
-        geometry the height found by `locate` is used, and nothing need be given.
+    dem : xarray.DataArray, path-like or xarray.Dataset, optional
+        Elevation, any grid and CRS. A Dataset from `terrain_at_posts` on the same posts is used
+        as it is, which saves time where many corrections are tried. Without it the
+        topography-related offset stays. In radar geometry the height found by `locate` is used,
+        and nothing need be given.
     order : {0, 1, "bilinear", 2, 3, "tps", "auto"}
         The surface of the global deformation: the degree of a polynomial, a thin-plate spline, or
         what cross-validation finds (then also whether the topographic terms pay); see

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,7 @@ from glaciertoolkit.correction.terms import (
 from glaciertoolkit.errors import GlacierToolkitWarning, StableTerrainError
 from glaciertoolkit.robust import TUKEY_C, Regression, nmad, regress
 
+_ONE_FIT = threading.RLock()
 POINTS_PER_TERM = 10
 LEVERAGE_LIMIT = 1.0
 """Largest standard error of the surface, in units of the scatter of one point."""
@@ -72,7 +74,9 @@ def fit_terms(
     from threadpoolctl import threadpool_limits
 
     # Small matrices: threads of BLAS wait for each other, and how many there are changes the bits.
-    with threadpool_limits(limits=1, user_api="blas"):
+    # That number is one for the whole process: of two fits at once the first to end would set it
+    # back under the other.
+    with _ONE_FIT, threadpool_limits(limits=1, user_api="blas"):
         return _fit_terms(points, terms, frame, estimator)
 
 

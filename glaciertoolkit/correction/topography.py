@@ -32,9 +32,10 @@ def remove_topography(
         together, which is the sounder way where elevation and position are related).
     stable : xarray.DataArray of bool or True
         Non-glacial ground, from `stable_terrain`.
-    dem : xarray.DataArray or path-like
-        Elevation, any grid and CRS; it is averaged onto the posts. In radar geometry the height
-        found by `locate` is used instead.
+    dem : xarray.DataArray, path-like or xarray.Dataset
+        Elevation, any grid and CRS; it is averaged onto the posts. A Dataset from
+        `terrain_at_posts` on the same posts is used as it is. In radar geometry the height found
+        by `locate` is used instead.
     method : {"geometric", "baseline", "elevation", "quadratic"}, optional
         "elevation", the default on a map, fits a displacement in proportion to elevation to the
         stable ground; "quadratic" adds its square. In radar geometry "geometric", the default
@@ -116,14 +117,18 @@ def remove_topography(
 def at_posts(ds: xr.Dataset, dem: Any, *, slopes: bool = False) -> dict[str, xr.DataArray]:
     """Mean elevation under each template, and its `SLOPES` if wanted, chunked like `ds`.
 
-    Tracking measures the mean offset over the template, so its elevation is a mean too.
+    Tracking measures the mean offset over the template, so its elevation is a mean too. What
+    `terrain_at_posts` found on the same posts is taken as it is.
     """
-    from glaciertoolkit.terrain.at_posts import elevation_at_posts, terrain_at_posts
+    from glaciertoolkit.terrain.at_posts import elevation_at_posts, same_posts, terrain_at_posts
 
+    known = isinstance(dem, xr.Dataset) and {ELEVATION, "slope", "aspect"} <= set(dem)
+    if known:
+        same_posts(dem, ds)
     if not slopes:
-        found = {ELEVATION: elevation_at_posts(ds, dem)}
+        found = {ELEVATION: dem[ELEVATION] if known else elevation_at_posts(ds, dem)}
     else:
-        terrain = terrain_at_posts(ds, dem)
+        terrain = dem if known else terrain_at_posts(ds, dem)
         found = {ELEVATION: terrain[ELEVATION]}
         # Level ground faces nowhere.
         aspect = np.radians(terrain["aspect"].fillna(0.0))

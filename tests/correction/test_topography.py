@@ -8,6 +8,7 @@ import xarray as xr
 from scenes import normalised, offset_field
 
 import glaciertoolkit as gt
+from glaciertoolkit.errors import GridError
 from glaciertoolkit.terrain.at_posts import terrain_at_posts
 
 BASELINE, RANGE_SINE = 800.0, 515_000.0
@@ -142,6 +143,19 @@ def test_slope_and_aspect_of_a_shifted_dem() -> None:
     assert left[0] < 0.95 * left[1]
     lazy = gt.correct(ds.chunk({"y": 90, "x": 50}), stable=~ice, dem=dem, aspect=True)
     xr.testing.assert_identical(lazy.dx.compute(), out.dx)
+
+
+def test_terrain_at_the_posts_is_used_as_it_is() -> None:
+    ds, dem, ice = scene(0)
+    stable = ~ice
+    terrain = gt.terrain_at_posts(ds, dem)
+    for options in ({}, {"aspect": True}, {"topography": "quadratic"}):
+        one, other = (gt.correct(ds, stable=stable, dem=d, **options) for d in (dem, terrain))
+        for name in ("dx", "dy", "dx_topography", "dx_error", "elevation"):
+            np.testing.assert_array_equal(one[name].values, other[name].values)
+    elsewhere = terrain.assign_coords(x=terrain.x + 1)
+    with pytest.raises(GridError, match="on other posts"):
+        gt.correct(ds, stable=stable, dem=elsewhere)
 
 
 def test_what_needs_a_map_or_orbits_is_said() -> None:

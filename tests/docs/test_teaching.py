@@ -38,5 +38,6 @@ def test_every_command_exists() -> None:
 
 def test_every_app_has_a_command() -> None:
     table = PAGE.split("## Without a notebook")[1]
-    for command in ("demo", "run", "explore", "profile", "lab", "catalog"):
+    apps = ("demo", "run", "explore", "profile", "lab", "corrections", "catalog")
+    for command in apps:
         assert re.search(rf"`glaciertoolkit {command}\b", table)

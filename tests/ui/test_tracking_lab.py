@@ -12,8 +12,9 @@ import xarray as xr
 from scenes import image_pair, slc_pair
 
 import glaciertoolkit as gt
+from glaciertoolkit.apps.figures import raster
 from glaciertoolkit.apps.lab import TrackingLab
-from glaciertoolkit.apps.lab_figures import LabFigures, raster
+from glaciertoolkit.apps.lab_figures import LabFigures
 from glaciertoolkit.apps.lab_images import first_place, grey_limits, overview
 from glaciertoolkit.apps.lab_serve import serve_tracking_lab
 from glaciertoolkit.errors import FileError, GridError, MissingVariableError, ParameterError
