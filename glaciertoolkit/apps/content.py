@@ -398,5 +398,5 @@ def pair_words(ds: xr.Dataset) -> str:
                  ("reference_time", "secondary_time")]  # fmt: skip
         parts.append(f"{dates[0]} to {dates[1]} ({interval_days(ds):g} days)")
     spacing = abs(float(ds["x"][1] - ds["x"][0]))
-    parts.append(f"{ds.sizes['y'] * ds.sizes['x']:,} posts, one every {spacing:g} m")
+    parts.append(f"{ds.sizes['y'] * ds.sizes['x']:,} posts, one every {spacing:.4g} m")
     return " · ".join(parts)

@@ -34,13 +34,15 @@ class Spool:
     what : str
         The app as its sentences call it.
     most : int
-        Bytes up to which they are simply loaded.
+        Bytes up to which they are simply loaded; by default `IN_MEMORY`.
     """
 
-    def __init__(self, expected: int, what: str = "the explorer", *, most: int = IN_MEMORY) -> None:
+    def __init__(
+        self, expected: int, what: str = "the explorer", *, most: int | None = None
+    ) -> None:
         self._folder: Path | None = None
         self._maps: list[np.memmap[Any, Any]] = []
-        if expected <= most:
+        if expected <= (IN_MEMORY if most is None else most):
             return
         free = shutil.disk_usage(tempfile.gettempdir()).free
         if free < 1.1 * expected:
