@@ -16,7 +16,6 @@ from glaciertoolkit import maps as hv_maps
 from glaciertoolkit.apps.content import subtitle
 from glaciertoolkit.apps.controls import notes_list
 from glaciertoolkit.apps.following import FONT, WIDE, plain
-from glaciertoolkit.apps.off_the_loop import Views
 from glaciertoolkit.apps.profile_content import ProfileContent, gather_profile
 from glaciertoolkit.apps.profile_exports import lines_geojson, profile_csv
 from glaciertoolkit.apps.profile_lines import ENDINGS
@@ -53,7 +52,6 @@ class ProfileInspector(ProfileState):
     ) -> None:
         hv_maps.holoviews()  # in a notebook: Bokeh's scripts come with the page, without a network
         gathered = ds if isinstance(ds, ProfileContent) else gather_profile(ds, **sources)
-        self._views: Views[ProfileView] = Views()
         super().__init__(gathered, lines)
         watched: dict[str, Callable[[ProfileView], None]] = {
             "layer relief": ProfileView.show_layer,

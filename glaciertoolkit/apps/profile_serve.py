@@ -63,18 +63,12 @@ def serve_profile_inspector(
     from glaciertoolkit.apps.profile_content import gather_profile
     from glaciertoolkit.apps.profile_inspector import TITLE, ProfileInspector
     from glaciertoolkit.apps.profile_lines import placed
-    from glaciertoolkit.apps.serve import outlines_of
-    from glaciertoolkit.io.products import open_products
+    from glaciertoolkit.apps.serve import gathered_from
 
     sources: dict[str, Any] = {
         "dem": dem, "thickness": thickness, "covariates": covariates, "maps": maps,
     }  # fmt: skip
-    if isinstance(folder_or_ds, xr.Dataset):
-        gathered = gather_profile(folder_or_ds, outlines=outlines, **sources)
-    else:
-        outlines = outlines_of(folder_or_ds) if outlines is None else outlines
-        with open_products(folder_or_ds, chunks=None) as stored:
-            gathered = gather_profile(stored, outlines=outlines, **sources)
+    gathered = gathered_from(folder_or_ds, gather_profile, outlines=outlines, **sources)
     # Gathered before serving: bad input has failed by now, and all sessions share one copy.
     given = placed(lines, gathered.content.ds) if lines is not None else None
 

@@ -11,8 +11,8 @@ from typing import Any
 import panel as pn
 import param
 
+from glaciertoolkit.apps.asking import Asking
 from glaciertoolkit.apps.content import first_line
-from glaciertoolkit.apps.off_the_loop import OffTheLoop
 from glaciertoolkit.apps.profile_answer import Answer, Question, Reader, default_length
 from glaciertoolkit.apps.profile_content import ProfileContent
 from glaciertoolkit.apps.profile_lines import (
@@ -32,7 +32,7 @@ ALONG = ("v", "v_along", "v_across")
 FULL = f"There are {len(LINE_COLOURS)} lines, as many as there are colours: delete one first."
 
 
-class ProfileState(pn.viewable.Viewer):
+class ProfileState(Asking, pn.viewable.Viewer):
     """The state of one inspector: lines, dates, band width, and the curves that follow of them.
 
     Everything in it can be read and set from another cell of the notebook.
@@ -56,9 +56,6 @@ class ProfileState(pn.viewable.Viewer):
     def __init__(self, gathered: ProfileContent, lines: Any = None) -> None:
         self.gathered = gathered
         self.reader = Reader(gathered)
-        self._loop = OffTheLoop("profile-inspector")
-        self._asked = self._busy = False
-        self._ready = False
         self._remark = ""
         given = placed(lines, gathered.content.ds) if lines is not None else None
         super().__init__()  # type: ignore[no-untyped-call]
@@ -78,8 +75,8 @@ class ProfileState(pn.viewable.Viewer):
             else:
                 self.lines = self._coloured((), given)
         # At once: a page opens with its curves.
-        self._receive(self.reader.answer(self.question))
-        self._ready = True
+        self._answered(self.reader.answer(self.question))
+        self._prepare_asking("profile-inspector")
 
     # ---- the answer
     @property
@@ -90,22 +87,15 @@ class ProfileState(pn.viewable.Viewer):
 
     @param.depends("lines", "dates", "width", "length", watch=True)
     def _ask(self) -> None:
-        """Ask anew; while an answer is on its way, the next question waits, and only the last."""
-        if not self._ready:
-            return
-        if self._busy:
-            self._asked = True
-            return
-        self._asked, self._busy = False, True
-        self._loop.run(functools.partial(self.reader.answer, self.question), self._receive)
+        self._ask_anew()
 
-    def _receive(self, answer: Answer) -> None:
-        self._busy = False
+    def _question(self) -> Callable[[], Answer]:
+        return functools.partial(self.reader.answer, self.question)
+
+    def _answered(self, answer: Answer) -> None:
         said = " ".join(text for text in (self._remark, answer.sentence) if text)
         self._remark = ""
         self.param.update(answer=answer, sentence=said)
-        if self._asked:
-            self._ask()
 
     @property
     def along(self) -> Any:

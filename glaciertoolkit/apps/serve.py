@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import xarray as xr
 
 from glaciertoolkit.apps.serving import Served, serve_page
+
+T = TypeVar("T")
 
 
 def outlines_of(folder: str | Path) -> str | None:
@@ -21,6 +23,23 @@ def outlines_of(folder: str | Path) -> str | None:
         return None
     named = read_yaml(record).get("outlines")
     return str(named) if named and Path(str(named)).exists() else None
+
+
+def gathered_from(
+    folder_or_ds: str | Path | xr.Dataset,
+    gather: Callable[..., T],
+    *,
+    outlines: Any,
+    **sources: Any,
+) -> T:
+    """What `gather` makes of a Dataset, or of a run with the outlines that it was given."""
+    from glaciertoolkit.io.products import open_products
+
+    if isinstance(folder_or_ds, xr.Dataset):
+        return gather(folder_or_ds, outlines=outlines, **sources)
+    outlines = outlines_of(folder_or_ds) if outlines is None else outlines
+    with open_products(folder_or_ds, chunks=None) as stored:
+        return gather(stored, outlines=outlines, **sources)
 
 
 def serve_explorer(
@@ -75,18 +94,12 @@ def serve_explorer(
     """
     from glaciertoolkit.apps.content import gather
     from glaciertoolkit.apps.explorer import TITLE, Explorer
-    from glaciertoolkit.io.products import open_products
 
     sources: dict[str, Any] = {
         "dem": dem, "covariates": covariates, "other": other, "maps": maps,
         "stations": stations, "catalog": catalog,
     }  # fmt: skip
-    if isinstance(folder_or_ds, xr.Dataset):
-        content = gather(folder_or_ds, outlines=outlines, **sources)
-    else:
-        outlines = outlines_of(folder_or_ds) if outlines is None else outlines
-        with open_products(folder_or_ds, chunks=None) as stored:
-            content = gather(stored, outlines=outlines, **sources)
+    content = gathered_from(folder_or_ds, gather, outlines=outlines, **sources)
 
     # Gathered before serving: bad input has failed by now, and all sessions share one copy.
     def page() -> Any:
